@@ -1,1 +1,5 @@
 //! Skep.
+
+pub mod engine;
+pub mod execution_log;
+pub mod model;

@@ -1,0 +1,22 @@
+//! Limits of what a record may hold. Limits that a user may change are in `config`.
+
+/// A worker's name, characters after trimming.
+pub const WORKER_NAME_CHARS_MAX: usize = 100;
+/// A worker's description, bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 4 * 1024;
+/// A worker's memory, bytes.
+pub const MEMORY_BYTES_MAX: usize = 256 * 1024;
+/// A chat's name, characters after trimming.
+pub const SESSION_NAME_CHARS_MAX: usize = 200;
+/// The text of one message, bytes.
+pub const MESSAGE_BYTES_MAX: usize = 512 * 1024;
+/// A reply that is stored, bytes; the log holds the rest.
+pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The arguments or the output of a tool call in an event, bytes; the log holds the rest.
+pub const TOOL_DETAIL_BYTES_MAX: usize = 16 * 1024;
+/// Names of engines and models, bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+/// A path, bytes (`PATH_MAX` of Linux).
+pub const PATH_BYTES_MAX: usize = 4096;
+/// A worker's own time limit, seconds (a day).
+pub const TIMEOUT_S_MAX: u32 = 24 * 3600;

@@ -1,0 +1,103 @@
+//! Values that came from outside, checked once: inside there are only valid ones.
+
+use super::limits::*;
+
+/// Why a value of a request was refused: the field and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The field as the client wrote it.
+    pub field: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A refusal of `field`.
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            message: message.into(),
+        }
+    }
+}
+
+/// A worker's name: trimmed, 1 to 100 characters, one line, and not the bee's.
+pub fn worker_name(text: &str) -> Result<String, Invalid> {
+    let name = single_line("name", text, WORKER_NAME_CHARS_MAX)?;
+    if name.eq_ignore_ascii_case("bee") {
+        return Err(Invalid::new(
+            "name",
+            "\"bee\" is the name of the agent that always exists; choose another",
+        ));
+    }
+    Ok(name)
+}
+
+/// A chat's name: trimmed, 1 to 200 characters, one line.
+pub fn session_name(text: &str) -> Result<String, Invalid> {
+    single_line("name", text, SESSION_NAME_CHARS_MAX)
+}
+
+/// The form in which names are compared: two names with the same key are the same name.
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// A line of text that is not empty after trimming.
+pub fn single_line(field: &'static str, text: &str, chars_max: usize) -> Result<String, Invalid> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Err(Invalid::new(field, "must not be empty"));
+    }
+    if trimmed.chars().count() > chars_max {
+        return Err(Invalid::new(
+            field,
+            format!("must be at most {chars_max} characters"),
+        ));
+    }
+    if trimmed.chars().any(char::is_control) {
+        return Err(Invalid::new(field, "must not hold control characters"));
+    }
+    Ok(trimmed.to_owned())
+}
+
+/// Free text up to a size.
+pub fn free_text(field: &'static str, text: &str, bytes_max: usize) -> Result<String, Invalid> {
+    if text.len() > bytes_max {
+        return Err(Invalid::new(
+            field,
+            format!("must be at most {bytes_max} bytes"),
+        ));
+    }
+    if text.contains('\0') {
+        return Err(Invalid::new(field, "must not hold NUL characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The longest prefix of `text` that is at most `bytes_max` bytes and ends between two characters.
+pub fn truncated(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn worker_names_are_trimmed_and_bounded() {
+        assert_eq!(worker_name("  Ada ").unwrap(), "Ada");
+        assert_eq!(worker_name(&"é".repeat(100)).unwrap().chars().count(), 100);
+        for bad in ["", " \t ", "BEE", "two\nlines", &"é".repeat(101)] {
+            assert_eq!(worker_name(bad).unwrap_err().field, "name", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn truncation_never_splits_a_character() {
+        assert_eq!(truncated("añb", 2), "a");
+        assert_eq!(truncated("añb", 3), "añ");
+        assert_eq!(truncated("ab", 9), "ab");
+    }
+}
