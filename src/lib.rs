@@ -1,5 +1,7 @@
 //! Skep.
 
+pub mod command;
 pub mod engine;
 pub mod execution_log;
 pub mod model;
+pub mod store;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutionId, ExecutionStatus, MessageId, SessionId, Usage, WorkerId};
+use super::{ExecutionId, ExecutionStatus, Millis, SessionId, Usage, WorkerId};
 
 /// An event as it is stored. Its id is its key: one counter that only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ pub struct Event {
     pub session_id: Option<SessionId>,
     /// Its execution, where it is about one.
     pub execution_id: Option<ExecutionId>,
+    /// When it happened.
+    pub at: Millis,
     /// What happened.
     pub body: EventBody,
 }
@@ -19,9 +21,15 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum EventBody {
     /// The user sent a message.
-    UserMessage(MessageId),
+    UserMessage {
+        /// Its place in the chat.
+        seq: u64,
+    },
     /// A reply: its execution is final and its log sealed.
-    Reply(MessageId),
+    Reply {
+        /// Its place in the chat.
+        seq: u64,
+    },
     /// An execution changed its state.
     Status {
         /// The new state.

@@ -17,11 +17,13 @@ pub struct Execution {
     pub session_id: Option<SessionId>,
     /// The message that asked for it.
     pub message_id: Option<MessageId>,
-    /// What the worker was asked.
+    /// The id that its reply will have.
+    pub reply_id: MessageId,
+    /// What the worker was asked, at most `TRIGGER_BYTES_MAX`; the message has all of it.
     pub trigger_input: String,
     /// Where it is on its way.
     pub status: ExecutionStatus,
-    /// The final text.
+    /// The final text, at most `RESULT_BYTES_MAX`; the reply has all of it.
     pub result: Option<String>,
     /// Why it failed: a stable word, then a sentence (`interrupted`, `timeout: …`).
     pub error: Option<String>,

@@ -20,3 +20,11 @@ pub const NAME_BYTES_MAX: usize = 200;
 pub const PATH_BYTES_MAX: usize = 4096;
 /// A worker's own time limit, seconds (a day).
 pub const TIMEOUT_S_MAX: u32 = 24 * 3600;
+/// The part of a message that its execution repeats, bytes.
+pub const TRIGGER_BYTES_MAX: usize = 16 * 1024;
+/// The part of a reply that its execution repeats, bytes.
+pub const RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Tags of a chat.
+pub const TAGS_MAX: usize = 20;
+/// A tag, characters.
+pub const TAG_CHARS_MAX: usize = 50;

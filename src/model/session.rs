@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutionId, Millis, SessionId, WorkerId};
+use super::{Millis, SessionId, WorkerId};
 
 /// A chat as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,8 @@ pub struct Session {
     pub next_seq: u64,
     /// Raised by every `clear`; engine contexts of an older generation are not resumed.
     pub context_generation: u32,
-    /// The execution that is running or that will run next in this chat, oldest first in `executions`.
-    pub last_execution: Option<ExecutionId>,
+    /// Who answered last: `Some(None)` is the bee, `None` nobody yet.
+    pub last_answered: Option<Option<WorkerId>>,
     /// When it was created.
     pub created_at: Millis,
     /// When a message or a change last arrived.

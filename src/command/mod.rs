@@ -1,0 +1,216 @@
+//! Commands: every change there is.
+//!
+//! Owns what a change does to the tables. A command has everything it needs inside it (ids, times, hashes; never a
+//! secret), and its `apply` reads the tables and itself, nothing else: no clock, no randomness, no disk. So replaying the
+//! journal gives the same tables again. `apply` checks first and touches later: a refusal leaves the transaction as it
+//! was. Start reading at [`Change`], then at [`message`].
+
+pub mod account;
+pub mod execution;
+pub mod message;
+pub mod session;
+pub mod worker;
+
+use serde::{Deserialize, Serialize};
+
+pub use account::{
+    ChangePassword, CreateAccount, CreateApiKey, CreateLogin, DeleteApiKey, RevokeLogin,
+    TouchApiKey,
+};
+pub use execution::{
+    CancelPending, Ending, FinishExecution, RecordContext, RecordEvent, RetryExecution,
+    StartExecution,
+};
+pub use message::{PostMessage, Posted};
+pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
+pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
+
+use crate::model::{Event, EventBody, ExecutionId, Millis, SessionId};
+use crate::store::{StoreError, WriteTx, codec, events};
+
+/// Why a command was refused. Nothing was changed and nothing is in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What it is about does not exist (any more).
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// The name belongs to another one already.
+    #[error("a {noun} named {name:?} exists already")]
+    NameTaken {
+        /// What would be named so.
+        noun: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// It is not in the state that this needs; the sentence is for people.
+    #[error("{0}")]
+    WrongState(&'static str),
+    /// A queue is full; later there may be room.
+    #[error("{0}")]
+    Full(&'static str),
+}
+
+/// Why `apply` did not change anything.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// By the rules.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed; the transaction must be aborted.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What one kind of change does.
+pub trait Change {
+    /// What the caller learns when it is done.
+    type Outcome: Send + std::fmt::Debug + 'static;
+
+    /// Does it, or refuses and leaves the tables as they were.
+    fn apply(&self, cx: &mut Apply<'_>) -> Result<Self::Outcome, Rejection>;
+}
+
+/// A change that is on the list of [`Command`]s, and so can be submitted to the journal.
+pub trait Submit: Change + Into<Command> {
+    /// The outcome of this kind of change, out of any.
+    fn outcome(outcome: Outcome) -> Option<Self::Outcome>;
+}
+
+macro_rules! commands {
+    ($($name:ident),+ $(,)?) => {
+        /// Every kind of change. Stored in the journal by position: append only, never reorder.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[allow(missing_docs, clippy::large_enum_variant)]
+        pub enum Command {
+            $($name($name)),+
+        }
+
+        /// What a command answers.
+        #[derive(Debug)]
+        #[allow(missing_docs, clippy::large_enum_variant)]
+        pub enum Outcome {
+            $($name(<$name as Change>::Outcome)),+
+        }
+
+        impl Command {
+            /// Does the change.
+            pub fn apply(&self, cx: &mut Apply<'_>) -> Result<Outcome, Rejection> {
+                match self {
+                    $(Self::$name(change) => change.apply(cx).map(Outcome::$name)),+
+                }
+            }
+
+            /// The name of its kind, for logs.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name)),+
+                }
+            }
+        }
+
+        $(
+            impl From<$name> for Command {
+                fn from(change: $name) -> Self {
+                    Self::$name(change)
+                }
+            }
+
+            impl Submit for $name {
+                fn outcome(outcome: Outcome) -> Option<Self::Outcome> {
+                    match outcome {
+                        Outcome::$name(outcome) => Some(outcome),
+                        _ => None,
+                    }
+                }
+            }
+        )+
+    };
+}
+
+commands! {
+    CreateAccount,
+    ChangePassword,
+    CreateLogin,
+    RevokeLogin,
+    CreateApiKey,
+    DeleteApiKey,
+    TouchApiKey,
+    CreateWorker,
+    UpdateWorker,
+    DeleteWorker,
+    UpdateBee,
+    CreateSession,
+    UpdateSession,
+    DeleteSession,
+    ClearSession,
+    PostMessage,
+    StartExecution,
+    RecordEvent,
+    RecordContext,
+    FinishExecution,
+    CancelPending,
+    RetryExecution,
+}
+
+/// The bytes of a command in the journal.
+pub fn encode(command: &Command) -> Result<Vec<u8>, StoreError> {
+    codec::encode(command)
+}
+
+/// The command that a journal frame holds.
+pub fn decode(bytes: &[u8]) -> Result<Command, StoreError> {
+    codec::decode("journal", bytes)
+}
+
+/// What `apply` works with: the transaction, and the events that it adds to the feed.
+pub struct Apply<'a> {
+    /// The tables.
+    pub tx: &'a WriteTx,
+    /// The events that were added so far, for waking streams.
+    pub added: Vec<Added>,
+}
+
+/// An event that a command added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Added {
+    /// Its id.
+    pub id: u64,
+    /// Its chat.
+    pub session_id: Option<SessionId>,
+    /// Its execution.
+    pub execution_id: Option<ExecutionId>,
+}
+
+impl<'a> Apply<'a> {
+    /// Work on `tx`.
+    pub fn new(tx: &'a WriteTx) -> Self {
+        Self {
+            tx,
+            added: Vec::new(),
+        }
+    }
+
+    fn emit(
+        &mut self,
+        session_id: Option<SessionId>,
+        execution_id: Option<ExecutionId>,
+        at: Millis,
+        body: EventBody,
+    ) -> Result<(), StoreError> {
+        let id = events::append(
+            self.tx,
+            &Event {
+                session_id,
+                execution_id,
+                at,
+                body,
+            },
+        )?;
+        self.added.push(Added {
+            id,
+            session_id,
+            execution_id,
+        });
+        Ok(())
+    }
+}

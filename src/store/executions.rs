@@ -1,0 +1,311 @@
+//! Executions, their indexes and the queue.
+
+use std::ops::Bound;
+
+use redb::ReadableTable;
+
+use super::tables::{
+    EXECUTIONS, EXECUTIONS_BY_SESSION, EXECUTIONS_BY_STATUS, EXECUTIONS_BY_WORKER,
+    EXECUTIONS_BY_WORKER_STATUS, QUEUE, QUEUE_BY_EXECUTION,
+};
+use super::{Cursor, Page, StoreError, Tx, WriteTx, codec, meta, page};
+use crate::model::{Execution, ExecutionId, ExecutionStatus, Millis, SessionId, WorkerId};
+
+/// An execution.
+pub fn get(tx: &impl Tx, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
+    tx.table(EXECUTIONS)?
+        .get(id.as_u128())?
+        .map(|row| codec::decode("executions", row.value()))
+        .transpose()
+}
+
+/// Which executions a list shows; everything that is given must hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// In this state.
+    pub status: Option<ExecutionStatus>,
+    /// Of this worker.
+    pub worker: Option<WorkerId>,
+    /// Of this chat.
+    pub session: Option<SessionId>,
+    /// Queued at this time or later.
+    pub since: Option<Millis>,
+    /// Queued before this time.
+    pub until: Option<Millis>,
+}
+
+/// In which order a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// For logs and tables.
+    NewestFirst,
+    /// For the course of a chat.
+    OldestFirst,
+}
+
+/// Executions along the narrowest index that the filter allows.
+pub fn list(
+    tx: &impl Tx,
+    filter: Filter,
+    order: Order,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<Execution>, StoreError> {
+    // Ids are in time order, so times bound them: the first 48 bits of a UUIDv7 are its milliseconds.
+    let at = |millis: Millis| u128::from(millis.min((1 << 48) - 1)) << 80;
+    let mut low = Bound::Included(filter.since.map_or(0, at));
+    let mut high = filter.until.map_or(Bound::Included(u128::MAX), |until| {
+        Bound::Excluded(at(until))
+    });
+    match (order, after) {
+        (Order::NewestFirst, Some(cursor)) => high = Bound::Excluded(cursor.minor),
+        (Order::OldestFirst, Some(cursor)) => low = Bound::Excluded(cursor.minor),
+        (_, None) => {}
+    }
+    if is_empty(low, high) {
+        return Ok(Page {
+            rows: Vec::new(),
+            next: None,
+        });
+    }
+    let rows = tx.table(EXECUTIONS)?;
+    let load = |&id: &u128| -> Result<Option<Execution>, StoreError> {
+        let Some(row) = rows.get(id)? else {
+            return Ok(None);
+        };
+        let execution: Execution = codec::decode("executions", row.value())?;
+        let fits = filter
+            .status
+            .is_none_or(|status| status == execution.status)
+            && filter
+                .worker
+                .is_none_or(|worker| Some(worker) == execution.worker_id)
+            && filter
+                .session
+                .is_none_or(|session| Some(session) == execution.session_id);
+        Ok(fits.then_some(execution))
+    };
+    let cursor = |&id: &u128| Cursor {
+        major: 0,
+        minor: id,
+    };
+    // One arm per index: the key types differ, the walk does not.
+    macro_rules! walk {
+        ($table:expr, $prefix:expr, $id:expr) => {{
+            let table = tx.table($table)?;
+            let range = table.range((low.map($prefix), high.map($prefix)))?;
+            let keys = range.map(|row| {
+                row.map(|(key, _)| $id(key.value()))
+                    .map_err(StoreError::from)
+            });
+            match order {
+                Order::NewestFirst => page::collect(keys.rev(), limit, cursor, load),
+                Order::OldestFirst => page::collect(keys, limit, cursor, load),
+            }
+        }};
+    }
+    match filter {
+        Filter {
+            session: Some(session),
+            ..
+        } => {
+            walk!(
+                EXECUTIONS_BY_SESSION,
+                |id| (session.as_u128(), id),
+                |key: (u128, u128)| key.1
+            )
+        }
+        Filter {
+            worker: Some(worker),
+            status: Some(status),
+            ..
+        } => walk!(
+            EXECUTIONS_BY_WORKER_STATUS,
+            |id| (worker.as_u128(), status as u8, id),
+            |key: (u128, u8, u128)| key.2
+        ),
+        Filter {
+            worker: Some(worker),
+            ..
+        } => {
+            walk!(
+                EXECUTIONS_BY_WORKER,
+                |id| (worker.as_u128(), id),
+                |key: (u128, u128)| key.1
+            )
+        }
+        Filter {
+            status: Some(status),
+            ..
+        } => {
+            walk!(
+                EXECUTIONS_BY_STATUS,
+                |id| (status as u8, id),
+                |key: (u8, u128)| key.1
+            )
+        }
+        Filter { .. } => walk!(EXECUTIONS, |id| id, |key: u128| key),
+    }
+}
+
+fn is_empty(low: Bound<u128>, high: Bound<u128>) -> bool {
+    match (low, high) {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low >= high,
+        _ => false,
+    }
+}
+
+/// What a worker (`None` is the bee) does and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// An execution is running.
+    pub running: bool,
+    /// How many wait.
+    pub pending: u64,
+    /// How its last final execution ended.
+    pub last: Option<ExecutionStatus>,
+}
+
+/// How many waiting executions of one worker are counted.
+pub const QUEUE_LENGTH_COUNTED_MAX: usize = 10_000;
+
+/// What a worker does and did, from the index alone.
+pub fn activity(tx: &impl Tx, worker: Option<WorkerId>) -> Result<Activity, StoreError> {
+    let table = tx.table(EXECUTIONS_BY_WORKER_STATUS)?;
+    let worker = worker.map_or(0, WorkerId::as_u128);
+    let of = |status: ExecutionStatus| {
+        table
+            .range((worker, status as u8, 0)..=(worker, status as u8, u128::MAX))
+            .map_err(StoreError::from)
+    };
+    let mut last = None;
+    for status in [
+        ExecutionStatus::Completed,
+        ExecutionStatus::Failed,
+        ExecutionStatus::Cancelled,
+    ] {
+        if let Some(row) = of(status)?.next_back() {
+            last = last.max(Some((row?.0.value().2, status as u8)));
+        }
+    }
+    Ok(Activity {
+        running: of(ExecutionStatus::Running)?.next().transpose()?.is_some(),
+        pending: of(ExecutionStatus::Pending)?
+            .take(QUEUE_LENGTH_COUNTED_MAX)
+            .count() as u64,
+        last: last.map(|(_, status)| match status {
+            status if status == ExecutionStatus::Completed as u8 => ExecutionStatus::Completed,
+            status if status == ExecutionStatus::Failed as u8 => ExecutionStatus::Failed,
+            _ => ExecutionStatus::Cancelled,
+        }),
+    })
+}
+
+/// All running executions; there are at most as many as may run at once.
+pub fn list_running(tx: &impl Tx) -> Result<Vec<Execution>, StoreError> {
+    let filter = Filter {
+        status: Some(ExecutionStatus::Running),
+        ..Filter::default()
+    };
+    Ok(list(tx, filter, Order::OldestFirst, None, usize::MAX)?.rows)
+}
+
+/// Pending executions in the order they were accepted, at most `limit`.
+pub fn list_queue(tx: &impl Tx, limit: usize) -> Result<Vec<Execution>, StoreError> {
+    let queue = tx.table(QUEUE)?;
+    let ids: Vec<u128> = queue
+        .iter()?
+        .take(limit)
+        .map(|row| row.map(|(_, id)| id.value()))
+        .collect::<Result<_, _>>()?;
+    ids.into_iter()
+        .map(|id| get(tx, ExecutionId::from_u128(id)))
+        .filter_map(Result::transpose)
+        .collect()
+}
+
+/// How many executions wait.
+pub fn queue_length(tx: &impl Tx) -> Result<u64, StoreError> {
+    use redb::ReadableTableMetadata;
+    Ok(tx.table(QUEUE)?.len()?)
+}
+
+/// How many executions of the same worker wait or run before this one; 0 for one that does not wait.
+pub fn queue_position(tx: &impl Tx, execution: &Execution) -> Result<u32, StoreError> {
+    if execution.status != ExecutionStatus::Pending {
+        return Ok(0);
+    }
+    let table = tx.table(EXECUTIONS_BY_WORKER_STATUS)?;
+    let worker = execution.worker_id.map_or(0, WorkerId::as_u128);
+    let count = |status: ExecutionStatus, end: u128| -> Result<usize, StoreError> {
+        let range = table.range((worker, status as u8, 0)..(worker, status as u8, end))?;
+        Ok(range.take(QUEUE_LENGTH_COUNTED_MAX).count())
+    };
+    let before = count(ExecutionStatus::Pending, execution.id.as_u128())?;
+    // The bee runs once per chat, so what it runs elsewhere is not in the way.
+    let running = if worker == 0 {
+        0
+    } else {
+        count(ExecutionStatus::Running, u128::MAX)?
+    };
+    Ok(u32::try_from(before + running).unwrap_or(u32::MAX))
+}
+
+/// Adds a pending execution at the end of the queue.
+pub fn insert(tx: &WriteTx, execution: &Execution) -> Result<(), StoreError> {
+    let id = execution.id.as_u128();
+    tx.table(EXECUTIONS)?
+        .insert(id, codec::encode(execution)?.as_slice())?;
+    if let Some(session) = execution.session_id {
+        tx.table(EXECUTIONS_BY_SESSION)?
+            .insert((session.as_u128(), id), ())?;
+    }
+    if let Some(worker) = execution.worker_id {
+        tx.table(EXECUTIONS_BY_WORKER)?
+            .insert((worker.as_u128(), id), ())?;
+    }
+    index_status(tx, execution)?;
+    let place = meta::next(tx, meta::NEXT_QUEUE)?;
+    tx.table(QUEUE)?.insert(place, id)?;
+    tx.table(QUEUE_BY_EXECUTION)?.insert(id, place)?;
+    Ok(())
+}
+
+/// Changes an execution from `before` to `after`; one that is no longer pending leaves the queue.
+pub fn update(tx: &WriteTx, before: &Execution, after: &Execution) -> Result<(), StoreError> {
+    let id = after.id.as_u128();
+    tx.table(EXECUTIONS)?
+        .insert(id, codec::encode(after)?.as_slice())?;
+    if before.status == after.status {
+        return Ok(());
+    }
+    let worker = before.worker_id.map_or(0, WorkerId::as_u128);
+    tx.table(EXECUTIONS_BY_STATUS)?
+        .remove((before.status as u8, id))?;
+    tx.table(EXECUTIONS_BY_WORKER_STATUS)?
+        .remove((worker, before.status as u8, id))?;
+    index_status(tx, after)?;
+    if before.status == ExecutionStatus::Pending
+        && let Some(place) = tx
+            .table(QUEUE_BY_EXECUTION)?
+            .remove(id)?
+            .map(|row| row.value())
+    {
+        tx.table(QUEUE)?.remove(place)?;
+    }
+    Ok(())
+}
+
+fn index_status(tx: &WriteTx, execution: &Execution) -> Result<(), StoreError> {
+    let id = execution.id.as_u128();
+    let worker = execution.worker_id.map_or(0, WorkerId::as_u128);
+    tx.table(EXECUTIONS_BY_STATUS)?
+        .insert((execution.status as u8, id), ())?;
+    tx.table(EXECUTIONS_BY_WORKER_STATUS)?
+        .insert((worker, execution.status as u8, id), ())?;
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The store: redb, the materialised tables.
+//!
+//! Owns the tables, their bytes and the questions asked of them. Must never know HTTP, async or a clock; it is the only
+//! folder that names redb, and only the journal's writer begins a write transaction. What is here can be deleted at any
+//! time: the journal rebuilds it. Start reading at [`tables`], then [`Store`].
+
+pub mod accounts;
+pub mod codec;
+pub mod contexts;
+pub mod copy;
+pub mod events;
+pub mod executions;
+pub mod messages;
+pub mod meta;
+pub mod page;
+pub mod sessions;
+pub mod tables;
+pub mod workers;
+
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Database, Durability, Key, ReadableDatabase, ReadableTable, TableDefinition, Value};
+
+pub use page::{Cursor, Page};
+
+/// Why the store could not do as asked. `Io` is told apart because a full disk is answered differently.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A value cannot be written.
+    #[error("a value cannot be encoded: {reason}")]
+    Encode {
+        /// Why.
+        reason: String,
+    },
+    /// A value does not decode: damage, or a newer version.
+    #[error("a value in table {table} does not decode: {reason}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("the store could not be read or written: {0}")]
+    Io(#[from] std::io::Error),
+    /// redb refused for another reason.
+    #[error("redb: {0}")]
+    Redb(String),
+    /// The database is closed while it is being reopened, or could not be reopened.
+    #[error("the store is closed")]
+    Closed,
+}
+
+macro_rules! from_redb {
+    ($($error:ty),+) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                match redb::Error::from(error) {
+                    redb::Error::Io(error) => Self::Io(error),
+                    other => Self::Redb(other.to_string()),
+                }
+            }
+        }
+    )+};
+}
+from_redb!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::SetDurabilityError
+);
+
+/// The open database. It can be closed and opened again below its readers, which is how a failed commit is repaired.
+pub struct Store {
+    path: PathBuf,
+    cache_bytes: usize,
+    database: RwLock<Option<Database>>,
+}
+
+impl Store {
+    /// Opens `path`, or makes it. Nothing is said about whether its content can be trusted.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let store = Self {
+            path: path.to_owned(),
+            cache_bytes,
+            database: RwLock::new(None),
+        };
+        store.reopen()?;
+        Ok(store)
+    }
+
+    /// Closes the file and opens it at its last durable commit.
+    pub fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *database = None;
+        let opened = Database::builder()
+            .set_cache_size(self.cache_bytes)
+            .create(&self.path)?;
+        let count = opened
+            .begin_read()?
+            .list_tables()
+            .map_err(StoreError::from)?
+            .count();
+        if count < tables::NAMES.len() {
+            let tx = opened.begin_write()?;
+            tables::visit(&mut CreateTables(&tx))?;
+            tx.commit()?;
+        }
+        *database = Some(opened);
+        Ok(())
+    }
+
+    /// Closes the file; later reads are refused.
+    pub fn close(&self) {
+        *self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Asks the tables as they are now. Short: never across an await, never a whole table.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        question: impl FnOnce(&ReadTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(StoreError::Closed)?;
+        question(&ReadTx(database.begin_read().map_err(StoreError::from)?))
+    }
+
+    /// A view that stays as it is now, for a snapshot. It keeps old pages alive: drop it soon.
+    pub fn view(&self) -> Result<ReadTx, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(ReadTx(
+            database.as_ref().ok_or(StoreError::Closed)?.begin_read()?,
+        ))
+    }
+
+    /// A transaction that changes tables; only the journal's writer may ask. `durable` commits are checkpoints.
+    pub(crate) fn begin_write(&self, durable: bool) -> Result<WriteTx, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let mut tx = database.as_ref().ok_or(StoreError::Closed)?.begin_write()?;
+        if durable {
+            tx.set_quick_repair(true);
+        } else {
+            tx.set_durability(Durability::None)?;
+        }
+        Ok(WriteTx(tx))
+    }
+}
+
+/// A transaction that reads.
+pub struct ReadTx(redb::ReadTransaction);
+
+/// A transaction that changes tables.
+pub struct WriteTx(redb::WriteTransaction);
+
+impl WriteTx {
+    /// Makes the changes visible to readers.
+    pub fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit()?)
+    }
+
+    /// Forgets the changes.
+    pub fn abort(self) -> Result<(), StoreError> {
+        Ok(self.0.abort()?)
+    }
+}
+
+/// What can be asked of both kinds of transaction: queries are written once.
+pub trait Tx {
+    /// A table of this transaction.
+    type Table<'a, K: Key + 'static, V: Value + 'static>: ReadableTable<K, V>
+    where
+        Self: 'a;
+
+    /// Opens a table. Within one write transaction a table is open once at a time: drop it before asking again.
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<Self::Table<'_, K, V>, StoreError>;
+}
+
+impl Tx for ReadTx {
+    type Table<'a, K: Key + 'static, V: Value + 'static> = redb::ReadOnlyTable<K, V>;
+
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<Self::Table<'_, K, V>, StoreError> {
+        Ok(self.0.open_table(table)?)
+    }
+}
+
+impl Tx for WriteTx {
+    type Table<'a, K: Key + 'static, V: Value + 'static> = redb::Table<'a, K, V>;
+
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<Self::Table<'_, K, V>, StoreError> {
+        Ok(self.0.open_table(table)?)
+    }
+}
+
+/// Opens every table once, so that a reader never meets one that does not exist.
+struct CreateTables<'a>(&'a redb::WriteTransaction);
+
+impl tables::Visit for CreateTables<'_> {
+    type Error = StoreError;
+
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        _name: &'static str,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<(), StoreError> {
+        self.0.open_table(table)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! A page of a list: read along an index, it never costs more than its rows.
+
+use super::StoreError;
+
+/// A page: at most `limit` rows, and where the next one starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The rows, in the order of the list.
+    pub rows: Vec<T>,
+    /// Present when more rows exist.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page starts: the index key of the last row before it. Opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    /// The first part of the key: a time, or 0.
+    pub major: u64,
+    /// The id part of the key.
+    pub minor: u128,
+}
+
+impl Cursor {
+    /// The text that clients send back.
+    pub fn encode(&self) -> String {
+        format!("{:x}-{:x}", self.major, self.minor)
+    }
+
+    /// The cursor that a client sent back.
+    pub fn decode(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('-')?;
+        Some(Self {
+            major: u64::from_str_radix(major, 16).ok()?,
+            minor: u128::from_str_radix(minor, 16).ok()?,
+        })
+    }
+}
+
+/// How many keys one page looks at. A page whose rows are rare may be short; its cursor goes on from there.
+pub const KEYS_SCANNED_MAX: usize = 10_000;
+
+/// Takes at most `limit` rows from `keys`; `load` may skip a key by answering `None`. One key more is looked at, to know
+/// whether there is a next page.
+pub fn collect<K, T>(
+    keys: impl Iterator<Item = Result<K, StoreError>>,
+    limit: usize,
+    cursor: impl Fn(&K) -> Cursor,
+    mut load: impl FnMut(&K) -> Result<Option<T>, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let mut rows = Vec::new();
+    let mut last = None;
+    for (scanned, key) in keys.enumerate() {
+        let key = key?;
+        if rows.len() == limit || scanned == KEYS_SCANNED_MAX {
+            return Ok(Page { rows, next: last });
+        }
+        if let Some(row) = load(&key)? {
+            rows.push(row);
+        }
+        last = Some(cursor(&key));
+    }
+    Ok(Page { rows, next: None })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_the_client() {
+        let cursor = Cursor {
+            major: u64::MAX,
+            minor: u128::MAX,
+        };
+        assert_eq!(Cursor::decode(&cursor.encode()).unwrap(), cursor);
+        for bad in ["", "-", "x-1", "1", "1-", "ffffffffffffffffff-1"] {
+            assert_eq!(Cursor::decode(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_says_whether_more_exist() {
+        let page = |n: u64, limit| {
+            collect(
+                (1..=n).map(Ok),
+                limit,
+                |&k| Cursor { major: k, minor: 0 },
+                |&k| Ok(Some(k)),
+            )
+            .unwrap()
+        };
+        assert_eq!(
+            page(3, 3),
+            Page {
+                rows: vec![1, 2, 3],
+                next: None
+            }
+        );
+        assert_eq!(
+            page(4, 3),
+            Page {
+                rows: vec![1, 2, 3],
+                next: Some(Cursor { major: 3, minor: 0 })
+            }
+        );
+        assert_eq!(
+            page(0, 3),
+            Page {
+                rows: vec![],
+                next: None
+            }
+        );
+    }
+
+    #[test]
+    fn a_page_of_rare_rows_stops_at_the_limit_and_goes_on() {
+        let n = KEYS_SCANNED_MAX as u64;
+        let rare = |keys: u64| {
+            collect(
+                (1..=keys).map(Ok),
+                1,
+                |&k| Cursor { major: k, minor: 0 },
+                |&k| Ok((k > n).then_some(k)),
+            )
+            .unwrap()
+        };
+        assert_eq!(
+            rare(n),
+            Page {
+                rows: vec![],
+                next: None
+            }
+        );
+        assert_eq!(
+            rare(n + 1),
+            Page {
+                rows: vec![],
+                next: Some(Cursor { major: n, minor: 0 })
+            }
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Every table there is. Only the journal's writer changes them, through `command`.
+//!
+//! Ids are keys as numbers and sort by the time they were made. The bee, who has no id, is worker 0 in an index.
+
+use redb::TableDefinition;
+
+/// Calls `$visit!(NAME)` for every table: snapshots, comparison and rebuild go through this list, so that a table that
+/// is missing here cannot be written.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: $key:ty => $value:ty = $text:literal;)+) => {
+        $($(#[$doc])* pub const $name: TableDefinition<'static, $key, $value> = TableDefinition::new($text);)+
+
+        /// Does `visit` for every table, in a fixed order.
+        pub fn visit<V: Visit>(visitor: &mut V) -> Result<(), V::Error> {
+            $(visitor.table($text, $name)?;)+
+            Ok(())
+        }
+
+        /// The names of all tables.
+        pub const NAMES: &[&str] = &[$($text),+];
+    };
+}
+
+/// Something to do with every table, whatever its types.
+pub trait Visit {
+    /// Why it may fail.
+    type Error;
+    /// Does it with one table.
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &mut self,
+        name: &'static str,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<(), Self::Error>;
+}
+
+tables! {
+    /// Single values by name: `applied_seq`, `next_event`, `next_queue`, `account`, `bee`.
+    META: &'static str => &'static [u8] = "meta";
+    /// Sign-ins by id.
+    LOGINS: u128 => &'static [u8] = "logins";
+    /// API keys by id.
+    API_KEYS: u128 => &'static [u8] = "api_keys";
+    /// The API key of a SHA-256. Changes together with `API_KEYS`.
+    API_KEYS_BY_HASH: &'static [u8; 32] => u128 = "api_keys_by_hash";
+    /// Workers by id.
+    WORKERS: u128 => &'static [u8] = "workers";
+    /// Workers by the key of their name. Changes together with `WORKERS`.
+    WORKERS_BY_NAME: &'static str => u128 = "workers_by_name";
+    /// Chats by id.
+    SESSIONS: u128 => &'static [u8] = "sessions";
+    /// (updated_at, session): chats in the order of their last change. Changes together with `SESSIONS`.
+    SESSIONS_BY_UPDATED: (u64, u128) => () = "sessions_by_updated";
+    /// (session, seq): the messages of a chat in order.
+    MESSAGES: (u128, u64) => &'static [u8] = "messages";
+    /// (session, seq) of a message by its id. Changes together with `MESSAGES`.
+    MESSAGES_BY_ID: u128 => (u128, u64) = "messages_by_id";
+    /// Executions by id. Created with their message; afterwards only the supervisor's commands change a row.
+    EXECUTIONS: u128 => &'static [u8] = "executions";
+    /// (session, execution): the executions of a chat in time order. Rows stay as long as their execution.
+    EXECUTIONS_BY_SESSION: (u128, u128) => () = "executions_by_session";
+    /// (worker, execution): the executions of a worker in time order.
+    EXECUTIONS_BY_WORKER: (u128, u128) => () = "executions_by_worker";
+    /// (status, execution): executions by state in time order. Changes together with `EXECUTIONS`.
+    EXECUTIONS_BY_STATUS: (u8, u128) => () = "executions_by_status";
+    /// (worker, status, execution): what a worker does and did. Changes together with `EXECUTIONS`.
+    EXECUTIONS_BY_WORKER_STATUS: (u128, u8, u128) => () = "executions_by_worker_status";
+    /// Pending executions in the order they were accepted, by a counter that only grows.
+    QUEUE: u64 => u128 = "queue";
+    /// The place of a pending execution in `QUEUE`. Changes together with it.
+    QUEUE_BY_EXECUTION: u128 => u64 = "queue_by_execution";
+    /// (session, worker): the engine's own session to resume.
+    CONTEXTS: (u128, u128) => &'static [u8] = "contexts";
+    /// Stored events by id, a counter that only grows.
+    FEED: u64 => &'static [u8] = "feed";
+    /// (session, event): the events of a chat. Changes together with `FEED`.
+    FEED_BY_SESSION: (u128, u64) => () = "feed_by_session";
+    /// (execution, event): the events of an execution. Changes together with `FEED`.
+    FEED_BY_EXECUTION: (u128, u64) => () = "feed_by_execution";
+}
