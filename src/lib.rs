@@ -3,5 +3,6 @@
 pub mod command;
 pub mod engine;
 pub mod execution_log;
+pub mod feed;
 pub mod model;
 pub mod store;

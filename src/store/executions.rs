@@ -214,18 +214,34 @@ pub fn list_running(tx: &impl Tx) -> Result<Vec<Execution>, StoreError> {
     Ok(list(tx, filter, Order::OldestFirst, None, usize::MAX)?.rows)
 }
 
-/// Pending executions in the order they were accepted, at most `limit`.
-pub fn list_queue(tx: &impl Tx, limit: usize) -> Result<Vec<Execution>, StoreError> {
-    let queue = tx.table(QUEUE)?;
-    let ids: Vec<u128> = queue
-        .iter()?
-        .take(limit)
-        .map(|row| row.map(|(_, id)| id.value()))
-        .collect::<Result<_, _>>()?;
-    ids.into_iter()
-        .map(|id| get(tx, ExecutionId::from_u128(id)))
-        .filter_map(Result::transpose)
-        .collect()
+/// A pending execution's place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Its worker; `None` is the bee.
+    pub worker: Option<WorkerId>,
+    /// Its chat.
+    pub session: Option<SessionId>,
+}
+
+/// The first execution in the queue that `may_start` accepts. The queue is bounded, and so is this walk.
+pub fn find_in_queue(
+    tx: &impl Tx,
+    mut may_start: impl FnMut(&Waiting) -> bool,
+) -> Result<Option<Waiting>, StoreError> {
+    for row in tx.table(QUEUE)?.iter()? {
+        let (execution, worker, session) = row?.1.value();
+        let waiting = Waiting {
+            execution: ExecutionId::from_u128(execution),
+            worker: (worker != 0).then(|| WorkerId::from_u128(worker)),
+            session: (session != 0).then(|| SessionId::from_u128(session)),
+        };
+        if may_start(&waiting) {
+            return Ok(Some(waiting));
+        }
+    }
+    Ok(None)
 }
 
 /// How many executions wait.
@@ -270,7 +286,9 @@ pub fn insert(tx: &WriteTx, execution: &Execution) -> Result<(), StoreError> {
     }
     index_status(tx, execution)?;
     let place = meta::next(tx, meta::NEXT_QUEUE)?;
-    tx.table(QUEUE)?.insert(place, id)?;
+    let worker = execution.worker_id.map_or(0, WorkerId::as_u128);
+    let session = execution.session_id.map_or(0, SessionId::as_u128);
+    tx.table(QUEUE)?.insert(place, (id, worker, session))?;
     tx.table(QUEUE_BY_EXECUTION)?.insert(id, place)?;
     Ok(())
 }

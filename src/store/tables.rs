@@ -64,8 +64,8 @@ tables! {
     EXECUTIONS_BY_STATUS: (u8, u128) => () = "executions_by_status";
     /// (worker, status, execution): what a worker does and did. Changes together with `EXECUTIONS`.
     EXECUTIONS_BY_WORKER_STATUS: (u128, u8, u128) => () = "executions_by_worker_status";
-    /// Pending executions in the order they were accepted, by a counter that only grows.
-    QUEUE: u64 => u128 = "queue";
+    /// (execution, worker, session) of pending executions in the order they were accepted, by a counter that only grows.
+    QUEUE: u64 => (u128, u128, u128) = "queue";
     /// The place of a pending execution in `QUEUE`. Changes together with it.
     QUEUE_BY_EXECUTION: u128 => u64 = "queue_by_execution";
     /// (session, worker): the engine's own session to resume.
