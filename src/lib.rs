@@ -6,3 +6,5 @@ pub mod execution_log;
 pub mod feed;
 pub mod model;
 pub mod store;
+pub mod auth;
+pub mod http;

@@ -1,0 +1,1 @@
+//! Tokens, passwords, cookies and the throttle before the password.

@@ -1,0 +1,139 @@
+//! Files that are part of the binary: the user interface.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
+};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use tokio::sync::OnceCell;
+
+use super::body::Body;
+use super::compression::{self, Effort, Encoding};
+use super::conditional::is_unchanged;
+use super::response::Response;
+
+/// The page that answers to every address of the interface.
+const INDEX: &str = "index.html";
+
+/// The files of an embedded folder, compressed once when they are first asked for.
+pub struct Assets {
+    files: HashMap<Cow<'static, str>, Asset>,
+    reserved: &'static [&'static str],
+}
+
+impl Assets {
+    /// The files of `E`. Paths under `reserved` (such as `/api`) never fall back to the page.
+    pub fn of<E: RustEmbed>(reserved: &'static [&'static str]) -> Assets {
+        let files = E::iter()
+            .filter_map(|name| E::get(&name).map(|file| (name.clone(), Asset::new(&name, file))))
+            .collect();
+        Assets { files, reserved }
+    }
+
+    /// The file of a path; for an address of the interface, the page.
+    pub(super) fn find(&self, path: &str) -> Option<&Asset> {
+        let is_reserved = self
+            .reserved
+            .iter()
+            .filter_map(|prefix| path.strip_prefix(prefix))
+            .any(|rest| rest.is_empty() || rest.starts_with('/'));
+        if is_reserved {
+            return None;
+        }
+        let name = path.strip_prefix('/')?;
+        if let Some(file) = self.files.get(name) {
+            return Some(file);
+        }
+        let last = name.rsplit('/').next().unwrap_or_default();
+        // A missing script must be missing, not a page that does not parse as one.
+        if last.contains('.') {
+            return None;
+        }
+        self.files.get(INDEX)
+    }
+}
+
+/// One file, in each coding it was asked for in.
+pub(super) struct Asset {
+    content_type: HeaderValue,
+    tag: String,
+    bytes: Bytes,
+    brotli: OnceCell<Option<Bytes>>,
+    gzip: OnceCell<Option<Bytes>>,
+}
+
+impl Asset {
+    fn new(name: &str, file: EmbeddedFile) -> Asset {
+        let guess = mime_guess::from_path(name).first_or_octet_stream();
+        let text = match guess.type_() {
+            mime_guess::mime::TEXT => format!("{guess}; charset=utf-8"),
+            _ => guess.to_string(),
+        };
+        let octets = HeaderValue::from_static("application/octet-stream");
+        let hash = file.metadata.sha256_hash();
+        Asset {
+            content_type: HeaderValue::try_from(text).unwrap_or(octets),
+            tag: hash[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
+            bytes: match file.data {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            },
+            brotli: OnceCell::new(),
+            gzip: OnceCell::new(),
+        }
+    }
+
+    /// The file, or 304. Asked for by its tag (`?v=`), it may be kept for ever; else it is asked after each time.
+    pub(super) async fn answer(&self, asked: &HeaderMap, query: Option<&str>) -> Response {
+        let is_text = compression::is_text(&self.content_type);
+        let encoded = match Encoding::accepted(asked).filter(|_| is_text) {
+            Some(encoding) => self.encoded(encoding).await.map(|bytes| (encoding, bytes)),
+            None => None,
+        };
+        let (etag, bytes) = match &encoded {
+            Some((encoding, bytes)) => (format!("\"{}-{}\"", self.tag, encoding.name()), bytes),
+            None => (format!("\"{}\"", self.tag), &self.bytes),
+        };
+        let kept = query.and_then(|query| query.strip_prefix("v=")) == Some(self.tag.as_str());
+        let cache = match kept {
+            true => "public, max-age=31536000, immutable",
+            false => "no-cache",
+        };
+        let unchanged = is_unchanged(asked, &etag, None);
+        let mut response = match unchanged {
+            true => Response::new(StatusCode::NOT_MODIFIED),
+            false => Response::new(StatusCode::OK),
+        };
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Ok(etag) = HeaderValue::try_from(etag) {
+            headers.insert(ETAG, etag);
+        }
+        if is_text {
+            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if !unchanged {
+            headers.insert(CONTENT_TYPE, self.content_type.clone());
+            if let Some((encoding, _)) = &encoded {
+                let name = HeaderValue::from_static(encoding.name());
+                headers.insert(CONTENT_ENCODING, name);
+            }
+            response.set_body(Body::from(bytes.clone()));
+        }
+        response
+    }
+
+    async fn encoded(&self, encoding: Encoding) -> Option<Bytes> {
+        let cell = match encoding {
+            Encoding::Brotli => &self.brotli,
+            Encoding::Gzip => &self.gzip,
+        };
+        cell.get_or_init(|| compression::compressed(encoding, self.bytes.clone(), Effort::Thorough))
+            .await
+            .clone()
+    }
+}

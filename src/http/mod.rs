@@ -1,0 +1,71 @@
+//! The HTTP protocol: connections, requests, routes, errors, streams and files.
+//!
+//! - **Owns** the listening socket and every connection task, what happens to each request and in which order, and the
+//!   exact form of every answer, also of those no handler made (parser, router, limits, panics).
+//! - **Must never know** a noun of the product, the store or the journal. It is generic over the shared state `S`.
+//! - **Start reading at** [`pipeline`]: one function is what happens to every request. Then [`router`], [`server`].
+//!
+//! A route is one line of a table, its policy said by what differs from the rule (a caller is needed, 1 MiB of body):
+//!
+//! ```
+//! use std::sync::Arc;
+//! use skep::http::{ApiError, Request, Response, Route, delete, get, post};
+//! # struct App;
+//! # #[derive(serde::Deserialize)] struct NewWorker { name: String }
+//! # #[derive(serde::Serialize)] struct WorkerView { id: u64, name: String }
+//!
+//! fn routes() -> Vec<Route<App>> {
+//!     vec![
+//!         post("/api/auth/login", log_in).public().rate("auth"),
+//!         get("/api/workers/{id}", get_worker),
+//!         post("/api/workers", create_worker).rate("agents").idempotent(),
+//!     ]
+//! }
+//!
+//! async fn get_worker(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+//!     let id: u64 = req.path("id")?;                        // a malformed id is an unknown one: 404
+//!     let verbose: Option<bool> = req.query("verbose")?;    // a malformed value is 400 and named
+//!     Err(ApiError::not_found("worker"))
+//! }
+//!
+//! async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+//!     let body: NewWorker = req.json().await?;              // 400, 413 or 415
+//!     let view = WorkerView { id: 1, name: body.name };
+//!     Ok(Response::created(&format!("/api/workers/{}", view.id), &view))
+//! }
+//! # async fn log_in(app: Arc<App>, req: Request) -> Result<Response, ApiError> { Ok(Response::no_content()) }
+//! ```
+//!
+//! The shared state says who is calling ([`Authenticate`]); a handler finds that with `req.extension::<Caller>()`.
+//! Everything is put together by [`Server::new`] and run by [`Server::serve`].
+
+pub mod assets;
+pub mod body;
+pub mod compression;
+pub mod conditional;
+pub mod error;
+pub mod origin;
+pub mod pipeline;
+pub mod range;
+pub mod request;
+pub mod request_id;
+pub mod response;
+pub mod router;
+pub mod server;
+mod socket;
+pub mod sse;
+#[cfg(test)]
+mod tests;
+
+pub use assets::Assets;
+pub use body::Body;
+pub use conditional::FileAnswer;
+pub use error::{ApiError, ErrorCode};
+pub use origin::Origins;
+pub use pipeline::Authenticate;
+pub use request::Request;
+pub use request_id::RequestId;
+pub use response::Response;
+pub use router::{Policy, Route, Router, delete, get, patch, post, put};
+pub use server::{Limits, Server};
+pub use tokio_util::sync::CancellationToken;

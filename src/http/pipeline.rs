@@ -1,0 +1,348 @@
+//! What happens to every request, in order: [`Pipeline::answer`] is the whole of it.
+
+use std::any::Any;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, LINK, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+use super::assets::Assets;
+use super::body::Body;
+use super::compression::{self, Encoding};
+use super::error::{ApiError, ErrorCode};
+use super::origin::{self, CrossOrigin, Origins};
+use super::request::{Request, RequestBody, body_bytes_max};
+use super::request_id::RequestId;
+use super::response::Response;
+use super::router::{Deprecation, Found, Policy, Route, Router};
+use super::server::{Limits, Running};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the pipeline asks of the shared state: who is calling.
+pub trait Authenticate: Send + Sync + 'static {
+    /// A verified caller. Handlers find it with `req.extension::<Caller>()`.
+    type Caller: Clone + Send + Sync + 'static;
+
+    /// Says who brings this token and whether that may use this route at all (`req.policy()`). `None` means that no token
+    /// came; the answer is then [`ApiError::missing_token`] unless the policy lets a cookie do. Called for every route
+    /// that is not public, before its body is read; it must not block for longer than a read of the store.
+    fn authenticate(&self, req: &Request, token: Option<&str>) -> Result<Self::Caller, ApiError>;
+}
+
+/// The steps between a parsed request head and the bytes of its answer.
+pub(super) struct Pipeline<S> {
+    state: Arc<S>,
+    router: Router<S>,
+    assets: Option<Assets>,
+    origins: Origins,
+    limits: Limits,
+    closing: CancellationToken,
+    running: Running,
+    document_policy: HeaderValue,
+    resource_policy: HeaderValue,
+}
+
+impl<S: Authenticate> Pipeline<S> {
+    pub(super) fn new(
+        state: Arc<S>,
+        router: Router<S>,
+        assets: Option<Assets>,
+        origins: Origins,
+        limits: Limits,
+        closing: CancellationToken,
+        running: Running,
+    ) -> Pipeline<S> {
+        let ancestors = origins.frame_ancestors();
+        let policy = |sources: &str| {
+            HeaderValue::try_from(format!(
+                "default-src 'none'; {sources}; base-uri 'none'; form-action 'self'; \
+                 frame-ancestors {ancestors}"
+            ))
+            .unwrap_or(HeaderValue::from_static("default-src 'none'"))
+        };
+        Pipeline {
+            document_policy: policy(
+                "script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+                 media-src 'self' blob:; font-src 'self'; connect-src 'self'; \
+                 manifest-src 'self'; worker-src 'self'; frame-src 'self'",
+            ),
+            resource_policy: policy("img-src 'self'; media-src 'self'"),
+            state,
+            router,
+            assets,
+            origins,
+            limits,
+            closing,
+            running,
+        }
+    }
+
+    /// Answers one request. Every request takes these steps, and every refusal becomes an answer in one place.
+    pub(super) async fn answer(
+        &self,
+        peer: IpAddr,
+        request: hyper::Request<Incoming>,
+    ) -> hyper::Response<Body> {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let id = RequestId::accept(parts.headers.get(X_REQUEST_ID));
+        let method = parts.method.clone();
+        let path = parts.uri.path().to_owned();
+        let encoding = Encoding::accepted(&parts.headers);
+
+        let mut cross_origin = None;
+        let outcome = self.decide(parts, body, peer, &id, &mut cross_origin).await;
+
+        let mut response = outcome.unwrap_or_else(|error| error.into_response(&id));
+        compression::compress(encoding, &mut response).await;
+        self.add_headers(&mut response, &id, cross_origin);
+        if method == Method::HEAD {
+            drop_body(&mut response);
+        }
+        // The query stays out of the log: it may hold a token.
+        tracing::info!(
+            method = method.as_str(),
+            path,
+            status = response.status().as_u16(),
+            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+            request.id = %id,
+            "request"
+        );
+        response.into()
+    }
+
+    /// Everything that can refuse, cheapest and most hostile first, and then the handler.
+    async fn decide(
+        &self,
+        mut parts: Parts,
+        body: Incoming,
+        peer: IpAddr,
+        id: &RequestId,
+        cross_origin: &mut Option<CrossOrigin>,
+    ) -> Result<Response, ApiError> {
+        self.check_length(&parts)?;
+        *cross_origin = self.origins.check(&parts)?;
+        if origin::is_preflight(&parts) {
+            return Ok(origin::preflight(cross_origin.is_some()));
+        }
+        if self.closing.is_cancelled() {
+            return Err(shutting_down());
+        }
+        let (route, values) = match self.router.find(&parts.method, parts.uri.path()) {
+            Found::Route(route, values) => (Arc::clone(route), values),
+            Found::OtherMethods(methods) => return other_methods(&parts.method, &methods),
+            Found::Nothing => return self.serve_asset(&parts).await,
+        };
+        if parts.method == Method::HEAD {
+            parts.method = Method::GET;
+        }
+        let bytes_max = body_bytes_max(&route.policy, &parts.headers);
+        if body.size_hint().lower() > bytes_max {
+            return Err(ApiError::payload_too_large(route.policy.body_bytes_max));
+        }
+        let mut request = Request {
+            parts,
+            body: RequestBody::new(body, bytes_max, self.limits.body_chunk),
+            values,
+            policy: route.policy,
+            peer,
+            id: id.clone(),
+            closing: self.closing.clone(),
+        };
+        self.authenticate(&mut request)?;
+        let deprecated = route.policy.deprecated;
+        let mut answer = self.run(route, request).await?;
+        if let Some(deprecation) = deprecated {
+            say_deprecated(deprecation, answer.headers_mut());
+        }
+        Ok(answer)
+    }
+
+    fn check_length(&self, parts: &Parts) -> Result<(), ApiError> {
+        let query = parts.uri.query().map_or(0, |query| query.len() + 1);
+        if parts.uri.path().len() + query > self.limits.uri_bytes_max {
+            return Err(uri_too_long(self.limits.uri_bytes_max));
+        }
+        Ok(())
+    }
+
+    fn authenticate(&self, request: &mut Request) -> Result<(), ApiError> {
+        let Policy { public, cookie, .. } = request.policy;
+        if public {
+            return Ok(());
+        }
+        let token = request.token()?;
+        if token.is_none() && !cookie {
+            return Err(ApiError::missing_token());
+        }
+        let caller = self.state.authenticate(request, token.as_deref())?;
+        drop(token);
+        request.insert_extension(caller);
+        Ok(())
+    }
+
+    /// Runs the handler. One that may change something runs in its own task, so that a client that hangs up does not
+    /// tear it; one that only reads ends with its client. Neither can take the connection down by panicking.
+    async fn run(&self, route: Arc<Route<S>>, request: Request) -> Result<Response, ApiError> {
+        let safe = *request.method() == Method::GET;
+        let handler = AssertUnwindSafe(route.call(Arc::clone(&self.state), request)).catch_unwind();
+        let outcome = if safe {
+            handler.await
+        } else {
+            let running = self.running.enter();
+            let task = tokio::spawn(async move {
+                let outcome = handler.await;
+                drop(running);
+                outcome
+            });
+            task.await.map_err(ApiError::internal)?
+        };
+        outcome.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
+    }
+
+    async fn serve_asset(&self, parts: &Parts) -> Result<Response, ApiError> {
+        let not_found = || ApiError::not_found("path");
+        let assets = self.assets.as_ref().ok_or_else(not_found)?;
+        let asset = assets.find(parts.uri.path()).ok_or_else(not_found)?;
+        match parts.method {
+            Method::GET | Method::HEAD => Ok(asset.answer(&parts.headers, parts.uri.query()).await),
+            _ => other_methods(&parts.method, &[Method::GET, Method::HEAD]),
+        }
+    }
+
+    /// The headers every answer carries.
+    fn add_headers(
+        &self,
+        response: &mut Response,
+        id: &RequestId,
+        cross_origin: Option<CrossOrigin>,
+    ) {
+        let headers = response.headers_mut();
+        let is_document = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+        let policy = match is_document {
+            true => &self.document_policy,
+            false => &self.resource_policy,
+        };
+        headers
+            .entry(CONTENT_SECURITY_POLICY)
+            .or_insert_with(|| policy.clone());
+        add_safety_headers(headers);
+        if is_document {
+            for (name, value) in DOCUMENT_HEADERS {
+                headers.insert(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                );
+            }
+        }
+        if let Some(cross_origin) = cross_origin {
+            cross_origin.allow(headers);
+        }
+        headers.insert(X_REQUEST_ID, id.header_value());
+    }
+}
+
+/// What only matters to a page that is shown.
+const DOCUMENT_HEADERS: [(&str, &str); 2] = [
+    ("cross-origin-opener-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+];
+
+fn add_safety_headers(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+}
+
+/// The answer to a request that never became one, from the server itself.
+pub(super) fn refuse(error: ApiError) -> Response {
+    let id = RequestId::generate();
+    let status = error.code().status().as_u16();
+    tracing::info!(status, request.id = %id, error = error.code().as_str(), "refused before it was a request");
+    let mut response = error.into_response(&id);
+    add_safety_headers(response.headers_mut());
+    response
+        .headers_mut()
+        .insert(X_REQUEST_ID, id.header_value());
+    response
+}
+
+pub(super) fn uri_too_long(bytes_max: usize) -> ApiError {
+    ApiError::new(
+        ErrorCode::UriTooLong,
+        format!("The address may have at most {bytes_max} bytes"),
+    )
+}
+
+fn shutting_down() -> ApiError {
+    ApiError::new(ErrorCode::ShuttingDown, "The server is going down").retry_after(5)
+}
+
+fn other_methods(method: &Method, allowed: &[Method]) -> Result<Response, ApiError> {
+    let refusal = ApiError::method_not_allowed(allowed);
+    if method != Method::OPTIONS {
+        return Err(refusal);
+    }
+    let mut response = Response::no_content();
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    Ok(response)
+}
+
+fn say_deprecated(deprecation: Deprecation, headers: &mut HeaderMap) {
+    let values = [
+        ("deprecation", format!("@{}", deprecation.since_s)),
+        ("sunset", deprecation.sunset.to_owned()),
+    ];
+    for (name, value) in values {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let link = format!("<{}>; rel=\"deprecation\"", deprecation.link);
+    if let Ok(value) = HeaderValue::try_from(link) {
+        headers.append(LINK, value);
+    }
+}
+
+/// Leaves a `HEAD` answer with the headers its `GET` would have had.
+fn drop_body(response: &mut Response) {
+    if let Some(length) = response.body().length()
+        && response.status() != StatusCode::NO_CONTENT
+        && response.status() != StatusCode::NOT_MODIFIED
+    {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response.set_body(Body::empty());
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a handler panicked: {}", text.unwrap_or("no message"))
+}

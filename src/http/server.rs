@@ -1,0 +1,421 @@
+//! The accept loop, connection limits and the graceful end.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::assets::Assets;
+use super::body::Body;
+use super::conditional::http_date;
+use super::error::{ApiError, ErrorCode};
+use super::origin::Origins;
+use super::pipeline::{self, Authenticate, Pipeline};
+use super::response::Response;
+use super::router::{Route, Router};
+use super::socket::Socket;
+
+/// How long to wait when the system gives out no more sockets.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What one connection, and all of them, may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections in all; one more is answered 503.
+    pub connections_max: usize,
+    /// Connections of one address. Loopback is not counted: a proxy there stands for everybody.
+    pub connections_per_address_max: usize,
+    /// The request line and all headers.
+    pub head_bytes_max: usize,
+    /// Path and query.
+    pub uri_bytes_max: usize,
+    /// How long a connection has to deliver its next request head; it bounds a slow head and an idle connection alike.
+    pub head: Duration,
+    /// How long the next chunk of a body may take.
+    pub body_chunk: Duration,
+    /// How long a client may leave what was written to it unread.
+    pub write_stall: Duration,
+    /// How long running handlers and answers are waited for when the server goes down.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 16_384,
+            connections_per_address_max: 256,
+            head_bytes_max: 32 * 1024,
+            uri_bytes_max: 8 * 1024,
+            head: Duration::from_secs(30),
+            body_chunk: Duration::from_secs(30),
+            write_stall: Duration::from_secs(60),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Everything that answers HTTP, ready to be given a listener.
+pub struct Server<S> {
+    state: Arc<S>,
+    router: Router<S>,
+    assets: Option<Assets>,
+    origins: Origins,
+    limits: Limits,
+}
+
+impl<S: Authenticate> Server<S> {
+    /// A server of these routes over this state.
+    pub fn new(state: Arc<S>, routes: Vec<Route<S>>) -> Server<S> {
+        Server {
+            state,
+            router: Router::new(routes),
+            assets: None,
+            origins: Origins::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Also serves these files, where no route is meant.
+    pub fn assets(mut self, assets: Assets) -> Server<S> {
+        self.assets = Some(assets);
+        self
+    }
+
+    /// Under which names, and from which pages, it may be used.
+    pub fn origins(mut self, origins: Origins) -> Server<S> {
+        self.origins = origins;
+        self
+    }
+
+    /// Other limits than the usual ones.
+    pub fn limits(mut self, limits: Limits) -> Server<S> {
+        self.limits = limits;
+        self
+    }
+
+    /// Serves until `closing` is cancelled: accepts no more, ends streams, and waits for what runs up to the limit.
+    /// Returns whether everything ended by itself.
+    pub async fn serve(self, listener: TcpListener, closing: CancellationToken) -> bool {
+        let running = Running::new();
+        let limits = self.limits;
+        let service = Arc::new(Pipeline::new(
+            self.state,
+            self.router,
+            self.assets,
+            self.origins,
+            limits,
+            closing.clone(),
+            running.clone(),
+        ));
+        let connections = Connections::new(limits);
+        let abort = CancellationToken::new();
+        loop {
+            let (stream, peer) = tokio::select! {
+                () = closing.cancelled() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection could be accepted");
+                        sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let Some(slot) = connections.admit(peer.ip()) else {
+                turn_away(&stream);
+                continue;
+            };
+            let entered = running.enter();
+            let connection = Connection {
+                pipeline: Arc::clone(&service),
+                peer,
+                limits,
+                closing: closing.clone(),
+                abort: abort.clone(),
+            };
+            tokio::spawn(async move {
+                connection.serve(stream).await;
+                drop((slot, entered));
+            });
+        }
+        drop(listener);
+        let drained = timeout(limits.drain, running.ended()).await.is_ok();
+        if !drained {
+            tracing::warn!("some requests did not end in time and are broken off");
+            abort.cancel();
+        }
+        drained
+    }
+}
+
+/// Tells one connection too many why it is closed. The send buffer of a new socket is empty, so this does not wait.
+fn turn_away(stream: &TcpStream) {
+    let error = ApiError::new(ErrorCode::Overloaded, "Too many connections").retry_after(5);
+    let _ = stream.try_write(&raw_answer(pipeline::refuse(error)));
+}
+
+/// One connection and what its task needs.
+struct Connection<S> {
+    pipeline: Arc<Pipeline<S>>,
+    peer: SocketAddr,
+    limits: Limits,
+    closing: CancellationToken,
+    abort: CancellationToken,
+}
+
+impl<S: Authenticate> Connection<S> {
+    async fn serve(self, stream: TcpStream) {
+        // Small answers leave at once; a failure only costs speed.
+        let _ = stream.set_nodelay(true);
+        let socket = Socket::new(stream, self.limits.write_stall);
+        let service = Requests {
+            pipeline: Arc::clone(&self.pipeline),
+            peer: self.peer.ip(),
+        };
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .max_header_size(self.limits.head_bytes_max)
+            .serve_connection(TokioIo::new(socket), service);
+        let mut closing = pin!(self.closing.cancelled());
+        let mut abort = pin!(self.abort.cancelled());
+        let mut told = false;
+        let ended = poll_fn(|cx| {
+            if !told && closing.as_mut().poll(cx).is_ready() {
+                told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if told && abort.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            connection.poll_without_shutdown(cx).map(Some)
+        })
+        .await;
+        let Some(ended) = ended else { return };
+        let parts = connection.into_parts();
+        let mut socket = parts.io.into_inner();
+        if let Some(error) = ended
+            .err()
+            .and_then(|error| self.explain(&error, &socket, &parts.read_buf))
+        {
+            let answer = raw_answer(pipeline::refuse(error));
+            if socket.replace_bare(&answer).await.is_err() {
+                return;
+            }
+        }
+        socket.close().await;
+    }
+
+    /// What to tell a client whose request never became one. `head` is what arrived of it.
+    fn explain(&self, error: &hyper::Error, socket: &Socket, head: &[u8]) -> Option<ApiError> {
+        if error.is_timeout() && !head.is_empty() {
+            return Some(ApiError::bad_request(
+                "The request head did not arrive in time",
+            ));
+        }
+        if !error.is_parse() {
+            return None;
+        }
+        let line_length = memchr::memchr(b'\n', head).unwrap_or(head.len());
+        Some(match socket.bare_status()? {
+            414 => pipeline::uri_too_long(self.limits.uri_bytes_max),
+            431 if line_length > self.limits.uri_bytes_max => {
+                pipeline::uri_too_long(self.limits.uri_bytes_max)
+            }
+            431 => ApiError::new(
+                ErrorCode::HeadersTooLarge,
+                format!(
+                    "The request head may have at most {} bytes",
+                    self.limits.head_bytes_max
+                ),
+            ),
+            _ => ApiError::bad_request(format!("This is not an HTTP/1.1 request: {error}")),
+        })
+    }
+}
+
+/// What hyper calls for each request of a connection.
+struct Requests<S> {
+    pipeline: Arc<Pipeline<S>>,
+    peer: IpAddr,
+}
+
+impl<S: Authenticate> Service<hyper::Request<Incoming>> for Requests<S> {
+    type Response = hyper::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
+        let (pipeline, peer) = (Arc::clone(&self.pipeline), self.peer);
+        Box::pin(async move { Ok(pipeline.answer(peer, request).await) })
+    }
+}
+
+/// An answer as bytes, for connections hyper has given up.
+fn raw_answer(response: Response) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {}\r\nconnection: close\r\n", response.status()).into_bytes();
+    let body = response.body().as_bytes().cloned().unwrap_or_default();
+    let mut line = |name: &str, value: &[u8]| {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    };
+    for (name, value) in response.headers() {
+        line(name.as_str(), value.as_bytes());
+    }
+    line("content-length", body.len().to_string().as_bytes());
+    if let Some(date) = http_date(jiff::Timestamp::now()) {
+        line("date", date.as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// Counts connections, in all and by address.
+#[derive(Clone)]
+struct Connections {
+    limits: Limits,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place; it is free again when this is dropped.
+struct Slot {
+    connections: Connections,
+    address: Option<IpAddr>,
+}
+
+impl Connections {
+    fn new(limits: Limits) -> Connections {
+        Connections {
+            limits,
+            open: Arc::default(),
+        }
+    }
+
+    fn admit(&self, address: IpAddr) -> Option<Slot> {
+        let address = address.to_canonical();
+        let counted = (!address.is_loopback()).then_some(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.total >= self.limits.connections_max {
+            return None;
+        }
+        if let Some(address) = counted {
+            let of_address = open.by_address.entry(address).or_default();
+            if *of_address >= self.limits.connections_per_address_max {
+                return None;
+            }
+            *of_address += 1;
+        }
+        open.total += 1;
+        Some(Slot {
+            connections: self.clone(),
+            address: counted,
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let open = &self.connections.open;
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total -= 1;
+        if let Some(address) = self.address
+            && let Some(of_address) = open.by_address.get_mut(&address)
+        {
+            *of_address -= 1;
+            if *of_address == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// What still runs: connections, and handlers that outlive theirs.
+#[derive(Clone)]
+pub(super) struct Running(watch::Sender<usize>);
+
+/// One thing that runs, until this is dropped.
+pub(super) struct Entered(watch::Sender<usize>);
+
+impl Running {
+    fn new() -> Running {
+        Running(watch::Sender::new(0))
+    }
+
+    pub(super) fn enter(&self) -> Entered {
+        self.0.send_modify(|count| *count += 1);
+        Entered(self.0.clone())
+    }
+
+    async fn ended(&self) {
+        // The sender is ours, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Binds a listener with room for a burst of connections.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn places_are_counted_in_all_and_by_address() {
+        let connections = Connections::new(Limits {
+            connections_max: 4,
+            connections_per_address_max: 2,
+            ..Limits::default()
+        });
+        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
+        let first = connections.admit(a).unwrap();
+        let _second = connections.admit(mapped).unwrap();
+        assert!(connections.admit(a).is_none());
+        let _third = connections.admit(b).unwrap();
+        drop(first);
+        let _fourth = connections.admit(a).unwrap();
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        let fifth = connections.admit(local).unwrap();
+        assert!(connections.admit(local).is_none() && connections.admit(b).is_none());
+        drop(fifth);
+        assert!(connections.admit(b).is_some());
+    }
+}
