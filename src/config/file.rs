@@ -1,0 +1,204 @@
+//! `skep.toml`: every key is known or refused, and a refusal names key and line.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::error::{ConfigError, Place};
+use super::setting::Setting;
+use super::tables::EngineSettings;
+use super::value::Kind;
+use super::{AUTO, BUILT_IN_ENGINES, Config};
+
+/// More than this is not a settings file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The length of an engine's name.
+const ENGINE_NAME_BYTES_MAX: usize = 64;
+
+/// The file's text; a missing file is an empty one.
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    let whole = |message: String| {
+        ConfigError::new(
+            Place::File {
+                key: None,
+                line: None,
+            },
+            message,
+        )
+    };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(whole(error.to_string())),
+        Ok(metadata) if !metadata.is_file() => return Err(whole("is not a file".to_owned())),
+        Ok(_) => {}
+    }
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| whole(error.to_string()))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(whole(format!("is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// Puts what the file says into `config` and returns where each setting stood.
+pub(super) fn apply(
+    config: &mut Config,
+    table: &[Setting],
+    text: &str,
+) -> Result<BTreeMap<String, Place>, ConfigError> {
+    let mut reader = Reader {
+        config,
+        table,
+        text,
+        places: BTreeMap::new(),
+    };
+    let root =
+        DeTable::parse(text).map_err(|error| reader.refuse(None, error.span(), error.message()))?;
+    reader.root(root.into_inner())?;
+    Ok(reader.places)
+}
+
+struct Reader<'a> {
+    config: &'a mut Config,
+    table: &'a [Setting],
+    text: &'a str,
+    places: BTreeMap<String, Place>,
+}
+
+impl Reader<'_> {
+    fn root(&mut self, root: DeTable<'_>) -> Result<(), ConfigError> {
+        for (key, value) in root {
+            let span = key.span();
+            let name = key.into_inner();
+            match (&*name, value.get_ref()) {
+                ("limits" | "rate_limit", DeValue::Table(section)) => {
+                    for (key, value) in section {
+                        self.setting(format!("{name}.{}", key.get_ref()), key.span(), value)?;
+                    }
+                }
+                ("engines", DeValue::Table(_)) => self.engines(value)?,
+                ("tier", DeValue::Table(_)) => self.config.tier = self.typed("tier", value)?,
+                ("limits" | "rate_limit" | "engines" | "tier", _) => {
+                    let message = format!("must be a table: [{name}]");
+                    return Err(self.refuse(Some(&name), Some(span), &message));
+                }
+                _ => self.setting(name.into_owned(), span, &value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn setting(
+        &mut self,
+        key: String,
+        span: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(), ConfigError> {
+        let Some(setting) = self.table.iter().find(|setting| setting.key == key) else {
+            return Err(self.refuse(Some(&key), Some(span), "is no setting"));
+        };
+        let outcome =
+            word(setting.kind, value.get_ref()).and_then(|word| (setting.set)(self.config, &word));
+        outcome.map_err(|message| self.refuse(Some(&key), Some(span.clone()), &message))?;
+        let line = Some(self.line(span.start));
+        self.places.insert(
+            key.clone(),
+            Place::File {
+                key: Some(key),
+                line,
+            },
+        );
+        Ok(())
+    }
+
+    fn engines(&mut self, engines: Spanned<DeValue<'_>>) -> Result<(), ConfigError> {
+        let DeValue::Table(engines) = engines.into_inner() else {
+            return Ok(());
+        };
+        for (name, value) in engines {
+            let span = name.span();
+            let name = name.into_inner().into_owned();
+            let key = format!("engines.{name}");
+            let valid = (1..=ENGINE_NAME_BYTES_MAX).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+            if !valid {
+                let message = format!(
+                    "an engine's name is 1 to {ENGINE_NAME_BYTES_MAX} letters, digits, '-', '_' or '.'"
+                );
+                return Err(self.refuse(Some(&key), Some(span), &message));
+            }
+            if name == AUTO || BUILT_IN_ENGINES.contains(&name.as_str()) {
+                return Err(self.refuse(
+                    Some(&key),
+                    Some(span),
+                    "is the name of a built-in engine; choose another",
+                ));
+            }
+            let settings: EngineSettings = self.typed(&key, value)?;
+            self.config.engines.insert(name, settings);
+        }
+        Ok(())
+    }
+
+    fn typed<T: for<'de> Deserialize<'de>>(
+        &self,
+        key: &str,
+        value: Spanned<DeValue<'_>>,
+    ) -> Result<T, ConfigError> {
+        let span = value.span();
+        T::deserialize(value.into_deserializer())
+            .map_err(|error| self.refuse(Some(key), error.span().or(Some(span)), error.message()))
+    }
+
+    fn refuse(&self, key: Option<&str>, span: Option<Range<usize>>, message: &str) -> ConfigError {
+        let place = Place::File {
+            key: key.map(str::to_owned),
+            line: span.map(|span| self.line(span.start)),
+        };
+        ConfigError::new(place, message)
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().iter().take(offset);
+        before.filter(|&&byte| byte == b'\n').count() + 1
+    }
+}
+
+/// The value as the one textual form that every source shares.
+fn word(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
+    match (kind, value) {
+        (Kind::Text, DeValue::String(text)) => Ok(text.trim().to_owned()),
+        (Kind::Bool, DeValue::Boolean(value)) => Ok(value.to_string()),
+        (Kind::Integer, DeValue::Integer(value)) => {
+            i64::from_str_radix(value.as_str(), value.radix())
+                .map(|number| number.to_string())
+                .map_err(|_| "is too large a number".to_owned())
+        }
+        (Kind::List, DeValue::Array(items)) => list(items),
+        _ => Err(format!(
+            "must be {}, not {}",
+            kind.expected(),
+            value.type_str()
+        )),
+    }
+}
+
+fn list(items: &DeArray<'_>) -> Result<String, String> {
+    let words = items.iter().map(|item| match item.get_ref() {
+        DeValue::String(text) if text.contains(',') => Err(format!("{text:?} holds a comma")),
+        DeValue::String(text) if text.trim().is_empty() => Err("holds an empty string".to_owned()),
+        DeValue::String(text) => Ok(text.to_string()),
+        other => Err(format!("must hold strings, not {}", other.type_str())),
+    });
+    Ok(words.collect::<Result<Vec<_>, _>>()?.join(","))
+}
