@@ -9,3 +9,4 @@ pub mod model;
 pub mod store;
 pub mod auth;
 pub mod http;
+pub mod render;
