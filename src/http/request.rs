@@ -17,7 +17,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
@@ -237,17 +237,24 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             Ok(()) => Ok(value),
             Err(error) => Err((String::new(), error)),
         });
-    parsed.map_err(|(path, error)| match error.classify() {
-        Category::Data if path.is_empty() || path == "." => {
-            ApiError::bad_request(format!("The body: {error}"))
+    parsed.map_err(|(path, error)| {
+        // A wrong type may be found before the place where the text stops being JSON at all.
+        let error = match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => error,
+            Err(error) => error,
+        };
+        match error.classify() {
+            Category::Data if path.is_empty() || path == "." => {
+                ApiError::bad_request(format!("The body: {error}"))
+            }
+            Category::Data => ApiError::bad_request(format!("{path}: {error}"))
+                .details(serde_json::json!({ "field": path })),
+            _ => ApiError::new(
+                ErrorCode::InvalidJson,
+                format!("The body is not JSON: {error}"),
+            )
+            .details(serde_json::json!({ "line": error.line(), "column": error.column() })),
         }
-        Category::Data => ApiError::bad_request(format!("{path}: {error}"))
-            .details(serde_json::json!({ "field": path })),
-        _ => ApiError::new(
-            ErrorCode::InvalidJson,
-            format!("The body is not JSON: {error}"),
-        )
-        .details(serde_json::json!({ "line": error.line(), "column": error.column() })),
     })
 }
 
