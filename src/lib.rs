@@ -10,3 +10,6 @@ pub mod store;
 pub mod auth;
 pub mod http;
 pub mod render;
+pub mod auth;
+pub mod http;
+pub mod supervisor;
