@@ -135,7 +135,8 @@ fn ends_word(name: &str, rest: &str) -> bool {
         return true;
     }
     let joins = next.is_some_and(|character| "-_.'’/@+".contains(character));
-    !is_word(next) && !(joins && is_word(after)) && next != Some('_')
+    let goes_on = is_word(next) || next == Some('_') || (joins && is_word(after));
+    !goes_on
 }
 
 /// Whether a script writes words without spaces between them, or joins particles to them as Korean does.
