@@ -1,6 +1,7 @@
 //! Skep.
 
 pub mod command;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod execution_log;

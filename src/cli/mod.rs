@@ -1,0 +1,381 @@
+//! The command line: what can be said, and one file for each subcommand that does it.
+//!
+//! Owns arguments, help and exit codes. Must never know tables or HTTP; a subcommand calls the layers as anyone does.
+//! Start reading at [`Cli`].
+
+pub mod completions;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// The exit code when all went well.
+pub const EXIT_OK: u8 = 0;
+/// The exit code when something failed.
+pub const EXIT_FAILED: u8 = 1;
+/// The exit code when the command line is wrong.
+pub const EXIT_USAGE: u8 = 2;
+
+/// A beehive in one piece for AI workers: run it, open the link it prints, and chat with workers that do real work on
+/// this machine.
+#[derive(Debug, Parser)]
+#[command(name = "skep", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// The directory that holds everything [default: ~/.skep]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SKEP_DATA",
+        hide_env_values = true
+    )]
+    pub data: Option<PathBuf>,
+
+    /// What the server is started with when there is no subcommand.
+    #[command(flatten)]
+    pub serve: Serve,
+
+    /// What to do; nothing said means to serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skep                          start, and print a link to sign in with
+  skep --open                   start, and open the link
+  skep --data ./hive            keep everything in ./hive
+  skep --listen 127.0.0.1:0     take a free port
+  skep engines                  what can answer here, and what is missing
+  skep backup hive.tar.zst      a consistent copy, also while the server runs
+
+Settings: skep.toml in the data directory; every setting also has an environment variable.
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// What Skep can be told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the server (the default)
+    Serve(Serve),
+    /// Set the password of the account; everyone is signed out
+    #[command(after_help = "\
+The password is asked for on the terminal, or read from standard input when that is none:
+  printf %s \"$NEW\" | skep passwd")]
+    Passwd,
+    /// Create an API key for scripts and print it, once
+    #[command(after_help = "\
+Examples:
+  skep token --name ci
+  skep token --name dashboard --scope read --expires-in-days 90")]
+    Token(Token),
+    /// Show which engines are here, and the one command that fixes what is missing
+    Engines {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a consistent archive of everything, also while the server runs
+    #[command(
+        after_help = "The archive holds the secrets too, unless --without-keys: keep it as safe as the data directory."
+    )]
+    Backup {
+        /// The file to write, or `-` for standard output [default: skep-<time>.tar.zst here]
+        out: Option<PathBuf>,
+        /// Leave the secrets out; everyone has to sign in again
+        #[arg(long)]
+        without_keys: bool,
+    },
+    /// Fill an empty data directory from an archive or a copy, after checking all of it
+    Restore {
+        /// Check only, and say what would be restored
+        #[arg(long)]
+        dry_run: bool,
+        /// The archive that `skep backup` wrote, or a copy of a data directory
+        archive: PathBuf,
+    },
+    /// Check every checksum of the data directory, and say what can be done about damage
+    Verify,
+    /// Remove from disk what was deleted, now instead of after two snapshots
+    Purge,
+    /// Print a completion script
+    #[command(after_help = "\
+Examples:
+  skep completions bash > ~/.local/share/bash-completion/completions/skep
+  skep completions zsh > ~/.zfunc/_skep
+  skep completions fish > ~/.config/fish/completions/skep.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What the server is started with. Other settings stand in `skep.toml` or the environment.
+#[derive(Debug, Default, Args)]
+pub struct Serve {
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// A proxy in front speaks TLS, so listening beyond this machine is fine
+    #[arg(long)]
+    pub behind_proxy: bool,
+    /// The engine of whoever names none [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub default_engine: Option<String>,
+    /// How many executions run at once [default: 8]
+    #[arg(long, value_name = "N")]
+    pub max_concurrent_executions: Option<String>,
+    /// Open the sign-in link in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// How the log on standard error is written [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Serve {
+    /// The settings that were given, for [`crate::config::Config::load`].
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let behind_proxy = self.behind_proxy.then(|| true.to_string());
+        let given = [
+            ("listen", self.listen.clone()),
+            ("behind_proxy", behind_proxy),
+            ("default_engine", self.default_engine.clone()),
+            (
+                "max_concurrent_executions",
+                self.max_concurrent_executions.clone(),
+            ),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.settings().is_empty() && !self.open && self.log_format.is_none()
+    }
+}
+
+/// What an API key may do and for how long.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// What the key is called in the list of keys
+    #[arg(long, default_value = "cli")]
+    pub name: String,
+    /// What it may do; may be given several times
+    #[arg(long = "scope", value_enum, default_values_t = [TokenScope::Admin])]
+    pub scopes: Vec<TokenScope>,
+    /// When it ends by itself; never, if not given
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub expires_in_days: Option<u32>,
+}
+
+/// What an API key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenScope {
+    /// Read everything but backups
+    Read,
+    /// Also post messages, upload, cancel
+    Chat,
+    /// Everything
+    Admin,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Cli {
+    /// Reads the arguments, the program's name first. An error says itself whether it is help, and prints and exits
+    /// with the right code ([`clap::Error::exit`]).
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(args)?;
+        if cli.command.is_some() && !cli.serve.is_empty() {
+            let message = "say the options of the server after `serve`, not before a subcommand";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(cli)
+    }
+
+    /// What to do, with nothing said meaning to serve.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::read(line.split(' ').map(OsString::from))
+    }
+
+    fn command(line: &str) -> Command {
+        read(line).unwrap().into_command()
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_said_means_to_serve() {
+        let Command::Serve(serve) = command("skep --listen 127.0.0.1:0 --open --log-format json")
+        else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.settings(), [("listen", "127.0.0.1:0".to_owned())]);
+        assert!(serve.open && serve.log_format == Some(LogFormat::Json));
+        assert!(matches!(command("skep"), Command::Serve(serve) if serve.is_empty()));
+        let Command::Serve(serve) = command("skep serve --behind-proxy") else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.settings(), [("behind_proxy", "true".to_owned())]);
+    }
+
+    #[test]
+    fn the_data_directory_may_stand_anywhere() {
+        for line in [
+            "skep --data d verify",
+            "skep verify --data d",
+            "skep --data=d",
+            "skep serve --data d",
+        ] {
+            assert_eq!(
+                read(line).unwrap().data.unwrap(),
+                PathBuf::from("d"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_subcommand_is_understood() {
+        assert!(matches!(command("skep passwd"), Command::Passwd));
+        assert!(matches!(
+            command("skep engines --json"),
+            Command::Engines { json: true }
+        ));
+        assert!(matches!(
+            command("skep backup"),
+            Command::Backup {
+                out: None,
+                without_keys: false
+            }
+        ));
+        assert!(
+            matches!(command("skep backup -"), Command::Backup { out: Some(out), .. } if out.as_os_str() == "-")
+        );
+        assert!(matches!(
+            command("skep restore --dry-run a"),
+            Command::Restore { dry_run: true, .. }
+        ));
+        assert!(matches!(command("skep purge"), Command::Purge));
+        assert!(matches!(
+            command("skep completions zsh"),
+            Command::Completions { shell: Shell::Zsh }
+        ));
+        let Command::Token(token) =
+            command("skep token --scope read --scope chat --expires-in-days 1")
+        else {
+            panic!("not token")
+        };
+        assert_eq!(token.scopes, [TokenScope::Read, TokenScope::Chat]);
+        assert!(
+            matches!(command("skep token"), Command::Token(token) if token.scopes == [TokenScope::Admin])
+        );
+    }
+
+    #[test]
+    fn wrong_usage_has_an_exit_code_of_its_own() {
+        for line in [
+            "skep x",
+            "skep --x",
+            "skep restore",
+            "skep completions",
+            "skep completions x",
+            "skep --listen",
+            "skep --listen a verify",
+            "skep --open serve",
+            "skep --log-format x",
+            "skep verify --open",
+            "skep a b",
+            "skep token --scope x",
+            "skep token --expires-in-days 0",
+            "skep token --expires-in-days 36501",
+        ] {
+            assert_eq!(
+                read(line).unwrap_err().exit_code(),
+                i32::from(EXIT_USAGE),
+                "{line}"
+            );
+        }
+        for line in [
+            "skep --help",
+            "skep -h",
+            "skep --version",
+            "skep help verify",
+            "skep token --help",
+        ] {
+            assert_eq!(
+                read(line).unwrap_err().exit_code(),
+                i32::from(EXIT_OK),
+                "{line}"
+            );
+        }
+    }
+
+    /// The table of settings and the command line know the same flags, with the same defaults.
+    #[test]
+    fn flags_and_settings_agree() {
+        let every =
+            "skep --listen a --behind-proxy --default-engine b --max-concurrent-executions c";
+        let Command::Serve(serve) = command(every) else {
+            panic!("not serve")
+        };
+        let given: Vec<&str> = serve.settings().into_iter().map(|(key, _)| key).collect();
+        let help = Cli::command();
+        let mut flags = 0;
+        for setting in crate::config::documented() {
+            let Some(flag) = setting.flag else { continue };
+            flags += 1;
+            assert!(given.contains(&setting.key), "{flag} is not passed on");
+            let argument = help
+                .get_arguments()
+                .find(|argument| argument.get_long() == flag.strip_prefix("--"));
+            let text = argument.unwrap().get_help().unwrap().to_string();
+            let default = format!("[default: {}]", setting.default.trim_matches('"'));
+            assert!(
+                text.ends_with(&default) || setting.default == "false",
+                "{flag}: {text}"
+            );
+        }
+        assert_eq!(flags, given.len());
+    }
+
+    #[test]
+    fn help_shows_how() {
+        let help = Cli::command().render_long_help().to_string();
+        for expected in [
+            "Examples:",
+            "skep engines",
+            "SKEP_DATA",
+            "--behind-proxy",
+            "Exit codes: 0",
+        ] {
+            assert!(help.contains(expected), "{expected}");
+        }
+    }
+}
