@@ -6,6 +6,7 @@ pub mod config;
 pub mod engine;
 pub mod execution_log;
 pub mod feed;
+pub mod guard;
 pub mod model;
 pub mod store;
 pub mod auth;

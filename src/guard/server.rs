@@ -1,0 +1,298 @@
+//! The server's side: starting guards, talking to them, and sweeping up after one that was killed.
+
+use std::collections::HashSet;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::cmsg_space;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use super::protocol::{
+    Ended, KILL, REPORT_BYTES_MAX, Report, SPEC_BYTES_MAX, STOP, Spec, StartError,
+};
+use super::{SUBCOMMAND, tree};
+
+/// How long the server tries to kill what a dead guard left behind.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
+/// The pause between two looks.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Starts guards, and knows which ones live.
+///
+/// Whatever else becomes a child of this process after [`Guards::adopt_orphans`] counts as left behind by a dead guard
+/// and is killed when one dies, so nothing else in the server may start processes.
+#[derive(Debug)]
+pub struct Guards {
+    program: PathBuf,
+    living: Mutex<HashSet<Pid>>,
+}
+
+impl Guards {
+    /// Guards that run this very binary, also after its file was replaced.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self::running(if cfg!(target_os = "linux") {
+            PathBuf::from("/proc/self/exe")
+        } else {
+            std::env::current_exe()?
+        }))
+    }
+
+    /// Guards that run the given Skep binary.
+    pub fn running(program: PathBuf) -> Self {
+        Self {
+            program,
+            living: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// Makes this process the one that inherits what a killed guard leaves behind. Does nothing where there are no
+    /// subreapers.
+    pub fn adopt_orphans(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::process::set_child_subreaper(Some(getpid()))?;
+        Ok(())
+    }
+
+    /// Starts an engine under a guard of its own and returns once it runs.
+    pub async fn start(self: &Arc<Self>, spec: &Spec) -> Result<Guarded, StartError> {
+        let failed = |error: io::Error| {
+            StartError::new(format!("Skep's own guard cannot be started: {error}"))
+        };
+        let bytes = serde_json::to_vec(spec).map_err(|error| {
+            StartError::new(format!("the command cannot be passed on: {error}"))
+        })?;
+        if bytes.len() > SPEC_BYTES_MAX {
+            return Err(StartError::new(format!(
+                "the command and its environment take {} bytes, more than {SPEC_BYTES_MAX}",
+                bytes.len()
+            )));
+        }
+        let mut guarded = self.spawn(bytes.len()).map_err(failed)?;
+        // A guard that dies right here closes its end; then the report below is what fails.
+        let _ = guarded.control.commands.write_all(&bytes).await;
+        match guarded.control.next_report().await {
+            Ok(Some(Report::Started(pid))) => {
+                guarded.pid = pid;
+                Ok(guarded)
+            }
+            Ok(Some(Report::SpawnFailed(error))) => {
+                guarded.control.take_leave().await;
+                Err(error)
+            }
+            Ok(_) => Err(StartError::new("Skep's own guard died at its start")),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, spec_bytes: usize) -> io::Result<Guarded> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        let (engine_stdin, stdin) = io::pipe()?;
+        send_with(&ours, spec_bytes, engine_stdin.as_fd())?;
+        ours.set_nonblocking(true)?;
+        let (reports, commands) = UnixStream::from_std(ours)?.into_split();
+        let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin))?;
+
+        // Under the lock, so that a sweep never takes a newborn guard for an orphan.
+        let mut living = self.living();
+        let mut child = Command::new(&self.program)
+            .arg(SUBCOMMAND)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let guard = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        living.extend(guard);
+        drop(living);
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("the guard has no pipes"));
+        };
+        Ok(Guarded {
+            pid: 0,
+            stdin,
+            stdout,
+            stderr,
+            control: Control {
+                commands,
+                reports: BufReader::new(reports),
+                last_word: None,
+                guard,
+                child,
+                guards: Arc::clone(self),
+            },
+        })
+    }
+
+    fn living(&self) -> MutexGuard<'_, HashSet<Pid>> {
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills every process that is ours but no living guard's, until there is none. `Err` says how many there still are.
+    fn sweep(&self) -> Result<u32, u32> {
+        let me = getpid();
+        let give_up = Instant::now() + SWEEP_PATIENCE;
+        let mut killed = HashSet::new();
+        loop {
+            let orphans: Vec<Pid> = {
+                let living = self.living();
+                killed.extend(tree::kill_below(me, |pid| !living.contains(&pid)));
+                tree::children(me)
+                    .into_iter()
+                    .filter(|pid| !living.contains(pid))
+                    .collect()
+            };
+            for orphan in &orphans {
+                let _ = waitpid(Some(*orphan), WaitOptions::NOHANG);
+            }
+            if orphans.is_empty() {
+                return Ok(u32::try_from(killed.len()).unwrap_or(u32::MAX));
+            }
+            if Instant::now() >= give_up {
+                return Err(u32::try_from(orphans.len()).unwrap_or(u32::MAX));
+            }
+            std::thread::sleep(SWEEP_INTERVAL);
+        }
+    }
+}
+
+/// The length of the spec, and with it the engine's standard input.
+fn send_with(
+    socket: &StdUnixStream,
+    length: usize,
+    descriptor: std::os::fd::BorrowedFd<'_>,
+) -> io::Result<()> {
+    let length = u32::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(
+        socket,
+        &[IoSlice::new(&length.to_le_bytes())],
+        &mut ancillary,
+        SendFlags::empty(),
+    )?;
+    Ok(())
+}
+
+/// A running engine: its pipes, and its guard.
+#[derive(Debug)]
+pub struct Guarded {
+    /// The engine's process.
+    pub pid: u32,
+    /// Its standard input; dropping it is the end of the input.
+    pub stdin: pipe::Sender,
+    /// Its standard output. It ends when nothing is left that could write to it.
+    pub stdout: ChildStdout,
+    /// Its standard error; ends likewise.
+    pub stderr: ChildStderr,
+    /// The line to its guard.
+    pub control: Control,
+}
+
+/// The line to a guard. Dropping it kills everything below the guard.
+#[derive(Debug)]
+pub struct Control {
+    commands: OwnedWriteHalf,
+    reports: BufReader<OwnedReadHalf>,
+    /// The last word of the guard; `Some(None)`: it died without one.
+    last_word: Option<Option<Ended>>,
+    guard: Option<Pid>,
+    child: Child,
+    guards: Arc<Guards>,
+}
+
+impl Control {
+    /// SIGTERM to the engine's process group, the grace period, SIGKILL to everything. Returns at once.
+    pub async fn stop(&mut self) {
+        let _ = self.commands.write_all(&[STOP]).await;
+    }
+
+    /// SIGKILL to everything. Returns at once.
+    pub async fn kill(&mut self) {
+        let _ = self.commands.write_all(&[KILL]).await;
+    }
+
+    /// Kills the guard itself, for one that does not answer; [`Control::ended`] then kills what was below it.
+    pub fn abandon(&mut self) {
+        let _ = self.child.start_kill();
+    }
+
+    /// How the engine ended; nothing of it is left then. May be dropped and called again.
+    pub async fn ended(&mut self) -> Ended {
+        let last_word = match self.last_word {
+            Some(last_word) => last_word,
+            None => match self.next_report().await {
+                Ok(Some(Report::Exited(ended))) => Some(ended),
+                _ => None,
+            },
+        };
+        self.last_word = Some(last_word);
+        self.take_leave().await;
+        match last_word {
+            Some(ended) => ended,
+            None => self.sweep().await,
+        }
+    }
+
+    async fn next_report(&mut self) -> io::Result<Option<Report>> {
+        let mut line = Vec::new();
+        // A report is one small write on a local socket, so a cancelled read never holds half of one.
+        (&mut self.reports)
+            .take(REPORT_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+            .await?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        Ok(serde_json::from_slice(&line).ok())
+    }
+
+    async fn take_leave(&mut self) {
+        let _ = self.child.wait().await;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            self.guards.living().remove(&guard);
+        }
+    }
+
+    /// The guard was killed: what was below it is ours now.
+    async fn sweep(&self) -> Ended {
+        let guards = Arc::clone(&self.guards);
+        let swept = tokio::task::spawn_blocking(move || guards.sweep()).await;
+        let (left_behind_killed, survivors) = match swept {
+            Ok(Ok(killed)) => (killed, 0),
+            Ok(Err(survivors)) => (0, survivors),
+            Err(_) => (0, 0),
+        };
+        Ended {
+            code: None,
+            signal: None,
+            left_behind_killed,
+            survivors,
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
