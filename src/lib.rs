@@ -15,3 +15,4 @@ pub mod render;
 pub mod auth;
 pub mod http;
 pub mod supervisor;
+pub mod journal;
