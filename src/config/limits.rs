@@ -15,16 +15,20 @@ settings! {
 
         /// Connections that may be open, in all.
         connections_max: usize = 10_240, in 1..=1_000_000;
-        /// Connections that may be open from one address that is not in `trusted_proxies`.
-        connections_per_address_max: usize = 1_024, in 1..=1_000_000;
+        /// Connections that may be open from one address. Loopback is not counted: a proxy there stands for everybody.
+        connections_per_address_max: usize = 256, in 1..=1_000_000;
         /// Event streams that may be open, in all.
         streams_max: usize = 10_000, in 1..=1_000_000;
         /// The head of a request.
-        header_bytes_max: usize = 32 * KIB as usize, in 1024..=MIB as usize;
+        head_bytes_max: usize = 32 * KIB as usize, in 1024..=MIB as usize;
         /// The time a request's head may take, and an idle connection may wait for the next one.
-        header_timeout_s: u64 = 10, in 1..=600;
+        head_timeout_s: u64 = 10, in 1..=600;
+        /// The path and query of a request.
+        uri_bytes_max: usize = 8 * KIB as usize, in 256..=MIB as usize;
         /// The time between two pieces of a request's body.
         body_chunk_timeout_s: u64 = 30, in 1..=600;
+        /// The time a client may leave what was sent to it unread.
+        write_stall_timeout_s: u64 = 60, in 1..=3_600;
         /// A JSON body.
         json_bytes_max: usize = MIB as usize, in 1024..=16 * MIB as usize;
         /// The time requests have to finish when the server stops.

@@ -62,7 +62,7 @@ fn without_any_source_the_defaults_hold() {
     );
     assert_eq!(config.upload_bytes_max, 100 * 1024 * 1024);
     assert_eq!(config.log_bytes_max, 1024 * 1024 * 1024);
-    assert_eq!(config.limits.header_bytes_max, 32 * 1024);
+    assert_eq!(config.limits.head_bytes_max, 32 * 1024);
     assert!(config.data.is_absolute() && config.engines.is_empty());
 }
 
