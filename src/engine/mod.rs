@@ -3,6 +3,13 @@
 //! Owns how one turn of a chat becomes a stream of [`EngineEvent`]s. Must never know clients, the journal's writer or
 //! HTTP requests; an engine never answers anybody but the supervisor. Start reading at [`Engine`].
 
+pub mod command;
+pub mod launch;
+mod lines;
+pub mod process;
+pub mod settings;
+
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
@@ -11,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::execution_log::LogWriter;
 use crate::model::{ExecutionId, SessionId, Usage, WorkerId};
+use process::Parser;
 
 /// One turn of a chat, with everything an engine may know of it.
 #[derive(Debug, Clone)]
@@ -93,7 +101,8 @@ pub enum EngineEvent {
         #[serde(default)]
         text: Option<String>,
     },
-    /// The turn failed; what follows is not a reply.
+    /// The turn failed; what follows is not a reply. It reaches the supervisor as the run's [`EngineError`], not as an
+    /// event.
     Error {
         /// A stable word, e.g. `not_signed_in`.
         error: String,
@@ -121,8 +130,11 @@ pub enum Stop {
 pub struct Run {
     /// The execution's log: raw line first, meaning second.
     pub log: LogWriter,
-    /// Where events go. Bounded: a slow supervisor slows the engine down, it does not grow memory.
+    /// Where events go. Bounded: a slow supervisor slows the engine down, it does not grow memory. It is read until the
+    /// run returned, or dropped; an engine whose events nobody takes any more is stopped.
     pub events: mpsc::Sender<EngineEvent>,
+    /// The process that answers, while there is one.
+    pub pid: watch::Sender<Option<u32>>,
     /// `Some` once the run has to end.
     pub stop: watch::Receiver<Option<Stop>>,
 }
@@ -131,18 +143,19 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct EngineError {
-    /// A stable word: `engine_missing`, `spawn_failed`, `exited`, `killed`, `not_signed_in`, `log_full`,
-    /// `no_exit_after_result` is *not* one (that run completed).
-    pub code: &'static str,
+    /// A stable word: `engine_missing`, `spawn_failed`, `exited`, `killed`, `no_answer`, `not_signed_in`, `log_full`,
+    /// `log_failed`, `storage_full`, or one that a `command` chose. An engine that answered and then did not exit is no
+    /// failure: that run completed.
+    pub code: Cow<'static, str>,
     /// What happened and what to do about it.
     pub message: String,
 }
 
 impl EngineError {
     /// A failure with its stable word.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             message: message.into(),
         }
     }
@@ -159,4 +172,10 @@ pub trait Engine: Send + Sync + 'static {
         turn: &'a Turn,
         run: &'a mut Run,
     ) -> BoxFuture<'a, Result<(), EngineError>>;
+
+    /// How what this engine prints is read, for a log that a crash left behind. An engine that logs its reply as it is
+    /// needs no parser of its own.
+    fn parser(&self) -> Box<dyn Parser> {
+        Box::<command::TextParser>::default()
+    }
 }

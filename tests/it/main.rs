@@ -1,3 +1,4 @@
 //! One test binary for everything that needs the real one.
 
 mod guard;
+mod process;

@@ -1,0 +1,249 @@
+//! `command`: any program is an engine.
+//!
+//! The message, and nothing else, is its standard input. Its standard output is the reply, shown while it is printed,
+//! or with `output = "events"` one [`EngineEvent`] a line. What else it may want to know is in its environment; a memory too
+//! long for a variable is cut there and whole in the file that `SKEP_MEMORY_FILE` names.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::launch::{Launch, VARIABLE_BYTES_MAX, environment, temp_file};
+use super::process::{Parser, Patience, run_process};
+use super::settings::{EngineSettings, Output};
+use super::{Engine, EngineError, EngineEvent, Run, Turn};
+use crate::execution_log::Stream;
+use crate::guard::Guards;
+use crate::model::text::truncated;
+
+/// A program of the user's own.
+#[derive(Debug)]
+pub struct Command {
+    settings: EngineSettings,
+    guards: Arc<Guards>,
+    patience: Patience,
+}
+
+impl Command {
+    /// The engine that `settings` describe.
+    pub fn new(settings: EngineSettings, guards: Arc<Guards>, patience: Patience) -> Self {
+        Self {
+            settings,
+            guards,
+            patience,
+        }
+    }
+
+    fn launch(&self, turn: &Turn) -> Result<Launch, EngineError> {
+        let mut env = environment(turn, &[], &self.settings.env);
+        let memory = truncated(&turn.memory, VARIABLE_BYTES_MAX);
+        if memory.len() < turn.memory.len() {
+            let file = temp_file(turn, "memory.md", &turn.memory)?;
+            env.insert("SKEP_MEMORY_FILE".to_owned(), file);
+        }
+        let media: Vec<String> = turn
+            .media
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let text = |id: Option<String>| id.unwrap_or_default();
+        env.extend(
+            [
+                ("SKEP_WORKER", turn.worker_name.clone()),
+                (
+                    "SKEP_SESSION",
+                    text(turn.session_id.map(|id| id.to_string())),
+                ),
+                ("SKEP_EXECUTION", turn.execution_id.to_string()),
+                ("SKEP_MEMORY", memory.to_owned()),
+                ("SKEP_MEDIA", media.join("\n")),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        Ok(Launch {
+            argv: self.settings.argv.clone(),
+            env,
+            cwd: turn.work_dir.clone(),
+            stdin: turn.prompt.clone().into_bytes(),
+        })
+    }
+}
+
+impl Engine for Command {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn run<'a>(
+        &'a self,
+        turn: &'a Turn,
+        run: &'a mut Run,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let mut parser = self.parser();
+            let launch = self.launch(turn)?;
+            run_process(&self.guards, launch, &mut *parser, run, self.patience).await?;
+            Ok(())
+        })
+    }
+
+    fn parser(&self) -> Box<dyn Parser> {
+        match self.settings.output {
+            Output::Text => Box::<TextParser>::default(),
+            Output::Events => Box::<EventsParser>::default(),
+        }
+    }
+}
+
+/// Standard output is the reply.
+#[derive(Debug, Default)]
+pub struct TextParser {
+    /// The start of a character whose end has not come yet.
+    torn: Vec<u8>,
+}
+
+impl Parser for TextParser {
+    fn takes_bytes(&self) -> bool {
+        true
+    }
+
+    fn bytes(&mut self, bytes: &[u8], events: &mut Vec<EngineEvent>) {
+        self.torn.extend_from_slice(bytes);
+        let whole = self.torn.len() - torn_bytes(&self.torn);
+        if whole > 0 {
+            let rest = self.torn.split_off(whole);
+            let bytes = std::mem::replace(&mut self.torn, rest);
+            events.push(text(&bytes));
+        }
+    }
+
+    fn line(&mut self, _stream: Stream, _line: &[u8], _events: &mut Vec<EngineEvent>) {}
+
+    fn end(&mut self, events: &mut Vec<EngineEvent>) {
+        if !self.torn.is_empty() {
+            events.push(text(&std::mem::take(&mut self.torn)));
+        }
+        events.push(EngineEvent::Result { text: None });
+    }
+}
+
+fn text(bytes: &[u8]) -> EngineEvent {
+    EngineEvent::Text {
+        text: String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// How many bytes at the end are the beginning of a character that is still to come.
+fn torn_bytes(bytes: &[u8]) -> usize {
+    for length in 1..=bytes.len().min(3) {
+        let tail = &bytes[bytes.len() - length..];
+        if let Err(error) = std::str::from_utf8(tail)
+            && error.valid_up_to() == 0
+            && error.error_len().is_none()
+        {
+            return length;
+        }
+    }
+    0
+}
+
+/// One event a line.
+#[derive(Debug, Default)]
+pub struct EventsParser {
+    said_something: bool,
+}
+
+impl Parser for EventsParser {
+    fn line(&mut self, stream: Stream, line: &[u8], events: &mut Vec<EngineEvent>) {
+        if stream != Stream::Stdout {
+            return;
+        }
+        if let Ok(event) = serde_json::from_slice::<EngineEvent>(line) {
+            self.said_something |= matches!(event, EngineEvent::Text { .. });
+            events.push(event);
+        }
+    }
+
+    fn end(&mut self, events: &mut Vec<EngineEvent>) {
+        if self.said_something {
+            events.push(EngineEvent::Result { text: None });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn texts(events: &[EngineEvent]) -> Vec<&str> {
+        events
+            .iter()
+            .filter_map(|event| match event {
+                EngineEvent::Text { text } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Wherever reads cut the bytes, no character is torn and nothing waits longer than it must.
+    #[test]
+    fn characters_survive_any_cut() {
+        let said = "añ€🐝 z";
+        for size in 1..=said.len() {
+            let mut parser = TextParser::default();
+            let mut events = Vec::new();
+            for chunk in said.as_bytes().chunks(size) {
+                parser.bytes(chunk, &mut events);
+            }
+            parser.end(&mut events);
+            assert_eq!(texts(&events).concat(), said, "read {size} at a time");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_and_do_not_wait() {
+        let mut parser = TextParser::default();
+        let mut events = Vec::new();
+        parser.bytes(b"a\xff\xfeb", &mut events);
+        parser.bytes(b"\xf0\x9f", &mut events);
+        assert_eq!(texts(&events), ["a\u{fffd}\u{fffd}b"]);
+        parser.bytes(b"x", &mut events);
+        parser.bytes(b"\xe2\x82", &mut events);
+        parser.end(&mut events);
+        assert_eq!(
+            texts(&events).concat(),
+            "a\u{fffd}\u{fffd}b\u{fffd}x\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn events_are_read_and_the_rest_is_left_to_the_log() {
+        let mut parser = EventsParser::default();
+        let mut events = Vec::new();
+        for line in [
+            r#"{"type":"text","text":"Hel"}"#,
+            r#"{"type":"text"}"#,
+            r#"{"type":"dance"}"#,
+            "not json",
+            r#"{"type":"tool_result","id":"1"}"#,
+            r#"{"type":"usage","input_tokens":3,"output_tokens":4,"cost_usd":null}"#,
+        ] {
+            parser.line(Stream::Stdout, line.as_bytes(), &mut events);
+        }
+        parser.line(
+            Stream::Stderr,
+            br#"{"type":"text","text":"no"}"#,
+            &mut events,
+        );
+        parser.end(&mut events);
+        assert_eq!(events.len(), 4);
+        assert_eq!(texts(&events), ["Hel"]);
+        assert!(matches!(
+            events[1],
+            EngineEvent::ToolResult { ok: true, .. }
+        ));
+        assert!(matches!(events[2], EngineEvent::Usage(_)));
+        assert_eq!(events[3], EngineEvent::Result { text: None });
+    }
+}
