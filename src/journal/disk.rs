@@ -123,12 +123,12 @@ impl Disk {
         self.0.remove_file(path)
     }
 
-    /// Makes a private directory unless it is there, and its entry in its parent durable.
+    /// Makes a private directory unless it is there, and its entry in its parent durable even if it is: whoever made it
+    /// may have died before its own sync.
     pub fn create_dir(&self, path: &Path) -> io::Result<()> {
         match self.0.create_dir(path, PRIVATE_DIR_MODE) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => path
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => path
                 .parent()
                 .map_or(Ok(()), |parent| self.0.sync_dir(parent)),
         }

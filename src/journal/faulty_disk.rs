@@ -620,18 +620,24 @@ impl FileBackend for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.disk.call()?;
-        if let Some(error) = state.sync_fault.take() {
-            return Err(error.into());
-        }
+        let mut state = self.disk.state();
+        let fault = match state.count() {
+            Err(error) => Some(error),
+            Ok(Some(_)) => Some(Errno::IO.into()),
+            Ok(None) => state.sync_fault.take().map(io::Error::from),
+        };
         let is_lie = state.syncs_lie;
         let content = self.check(&mut state)?;
-        if !is_lie {
-            for change in std::mem::take(&mut content.unsynced) {
+        if is_lie {
+            return Ok(());
+        }
+        // As Linux does: after a failed sync the pages are held to be clean, and no later sync writes them.
+        for change in std::mem::take(&mut content.unsynced) {
+            if fault.is_none() {
                 change.apply(&mut content.durable);
             }
         }
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     fn sync_all(&self) -> io::Result<()> {

@@ -184,10 +184,12 @@ impl Log {
         dir: &Path,
         options: &Options,
     ) -> Result<(Self, Recovery), JournalError> {
-        disk.create_dir(dir)
-            .map_err(JournalError::io("create", dir))?;
         let trusted = options.trusted.filter(|_| !options.is_copy);
         let found = survey(&disk, dir, Depth::Start(trusted), options.is_copy)?;
+        if found.segments.is_empty() {
+            disk.create_dir(dir)
+                .map_err(JournalError::io("create", dir))?;
+        }
         let recovery = repair(&disk, dir, &found)?;
         let segments = found.segments.iter().map(Segment::from).collect();
         let sealed_bytes: u64 = found.segments.iter().map(|found| found.scan.end).sum();
@@ -489,25 +491,19 @@ impl Log {
 }
 
 impl Active {
-    /// Opens the last segment where its intact batches end, and makes those durable.
+    /// Opens the last segment where its intact batches end. A mark at the very end holds nothing, so the next batch
+    /// takes its place.
     fn reopen(disk: &Disk, found: &Found, reserve: Reserve) -> Result<Self, JournalError> {
         let path = &found.path;
         let file = disk.open_rw(path).map_err(JournalError::io("open", path))?;
         let scan = &found.scan;
         let begin = (SEGMENT_HEADER_BYTES as u64, found.header.first_seq);
         let last_batch = scan.last_batch.unwrap_or(begin);
-        // A mark at the very end holds nothing; the next batch takes its place.
         let end = if scan.ends_with_mark {
             last_batch.0
         } else {
             scan.end
         };
-        if scan.durable < end {
-            // Batches that were read may be in memory only, even after a failed sync. Writing them again makes the next sync mean them.
-            rewrite(&file, scan.durable, end)
-                .and_then(|()| file.sync_data())
-                .map_err(JournalError::io("sync", path))?;
-        }
         Ok(Self {
             path: path.clone(),
             first_seq: found.header.first_seq,
@@ -668,6 +664,13 @@ fn repair(disk: &Disk, dir: &Path, found: &Survey) -> Result<Recovery, JournalEr
         let path = &segment.path;
         let scan = &segment.scan;
         let is_last = at + 1 == found.segments.len();
+        if is_last && !scan.is_durable() {
+            // What was read may be in memory only, even after a failed sync. Writing it again makes the next sync mean it.
+            let file = disk.open_rw(path).map_err(JournalError::io("open", path))?;
+            rewrite(&file, scan.durable, scan.end)
+                .and_then(|()| file.sync_data())
+                .map_err(JournalError::io("sync", path))?;
+        }
         if scan.torn.is_none() && (scan.sealed || is_last) {
             continue;
         }

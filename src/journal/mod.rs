@@ -10,8 +10,10 @@ pub mod faulty_disk;
 pub mod format;
 pub mod log;
 pub mod reader;
+pub mod retention;
 
 pub mod segment;
+pub mod snapshot;
 
 mod survey;
 

@@ -12,8 +12,8 @@ use memchr::memmem;
 use super::disk::DiskFile;
 use super::error::JournalError;
 use super::format::{
-    BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, BatchKind, FRAME_HEADER_BYTES, Record,
-    SegmentHeader, check_frames, record_at,
+    BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, BatchKind, Record, SegmentHeader, check_frames,
+    record_at,
 };
 
 /// How much is read from the file at once.
@@ -192,6 +192,18 @@ pub(super) struct Scan {
     pub(super) torn: Option<Torn>,
 }
 
+impl Scan {
+    /// Whether all that matters was certainly durable: records, and the seal that ends them.
+    pub(super) fn is_durable(&self) -> bool {
+        let is_only_a_mark = self.ends_with_mark && !self.sealed;
+        let matters_until = match self.last_batch {
+            Some((offset, _)) if is_only_a_mark => offset,
+            _ => self.end,
+        };
+        self.durable >= matters_until
+    }
+}
+
 /// What lies after the last intact batch, if not only zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Torn {
@@ -310,31 +322,30 @@ impl Rest {
 }
 
 /// Whether the broken batch has zeros where a copy that came too early has them: at its very beginning, beside a page
-/// boundary, or because the copied file ends in it.
+/// boundary, or from its end on; or the copied file ends in it.
 fn has_hole(window: &mut Window, seed: u32, batch: u64, rest: &Rest) -> io::Result<bool> {
-    let header = window.get(batch, BATCH_HEADER_BYTES)?;
-    let until = match BatchHeader::decode(header, batch, seed) {
+    let header = BatchHeader::decode(window.get(batch, BATCH_HEADER_BYTES)?, batch, seed);
+    let until = match header {
         Some(header) => batch + header.total_bytes(),
-        None => rest
-            .later_batch
-            .unwrap_or_else(|| rest.used_end.max(batch + FRAME_HEADER_BYTES as u64)),
+        None => rest.later_batch.unwrap_or(rest.used_end).max(batch + 1),
     };
+    // What the file does not have was not written when it was read.
     let mut is_zero = |from: u64, to: u64| -> io::Result<bool> {
-        let to = to.min(until);
-        // What the file does not have counts as not written yet.
-        Ok(from < to
-            && window
-                .get(from, (to - from) as usize)?
-                .iter()
-                .all(|byte| *byte == 0))
+        let bytes = window.get(from, (to - from) as usize)?;
+        Ok(from < to && bytes.iter().all(|byte| *byte == 0))
     };
-    if is_zero(batch, batch + HOLE_BYTES)? {
+    let page_end = until.next_multiple_of(PAGE_BYTES);
+    let behind = page_end.min(until + HOLE_BYTES);
+    if is_zero(batch, until.min(batch + HOLE_BYTES))?
+        || (is_zero(until - 1, until)? && is_zero(until, behind)?)
+    {
         return Ok(true);
     }
     let mut boundary = (batch / PAGE_BYTES + 1) * PAGE_BYTES;
-    while boundary < until + PAGE_BYTES {
+    while boundary <= until {
         let before = boundary.saturating_sub(HOLE_BYTES).max(batch);
-        if is_zero(before, boundary)? || is_zero(boundary, boundary + HOLE_BYTES)? {
+        let after = until.min(boundary + HOLE_BYTES);
+        if is_zero(before, boundary)? || is_zero(boundary, after)? {
             return Ok(true);
         }
         boundary += PAGE_BYTES;

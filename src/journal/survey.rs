@@ -1,5 +1,6 @@
 //! Looks at all segments of a journal and changes nothing: what is there, what is torn, what must be refused.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskFile};
@@ -65,7 +66,11 @@ pub(super) fn survey(
         leftovers: Vec::new(),
     };
     let mut names = Vec::new();
-    for name in disk.list(dir).map_err(JournalError::io("list", dir))? {
+    let listed = match disk.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        listed => listed.map_err(JournalError::io("list", dir))?,
+    };
+    for name in listed {
         let Some(name) = name.to_str() else { continue };
         if let Some(first_seq) = seq_of(name, SEGMENT_SUFFIX) {
             names.push((dir.join(name), first_seq));

@@ -34,7 +34,6 @@ fn options() -> Options {
     }
 }
 
-#[allow(dead_code)]
 fn as_copy() -> Options {
     Options {
         is_copy: true,
@@ -497,6 +496,7 @@ fn any_failing_call_loses_and_invents_nothing() {
                 // And life goes on.
                 let mut promised = Promised::default();
                 life(&faulty.disk(), 3, &mut promised).unwrap();
+                faulty.power_loss(Survival::Nothing);
                 check_kept(&faulty.disk(), &promised, &context);
             }
         }
@@ -552,4 +552,229 @@ fn a_disk_that_lies_about_syncs_is_caught() {
         }
     });
     assert!(lost.count() > 20);
+}
+
+/// Numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+/// A moment of a directory: its files, and the last acknowledged record.
+type Moment = (Vec<(PathBuf, Vec<u8>)>, u64);
+
+/// Every state a journal was in while it was written, over three segments of several pages.
+fn moments() -> Vec<Moment> {
+    let faulty = FaultyDisk::new();
+    let (mut log, _) = open(&faulty.disk()).unwrap();
+    let mut moments = Vec::new();
+    for round in 1..=3 {
+        for _ in 0..110 {
+            let (begin, acknowledged) = (log.active_bytes(), log.last_seq());
+            let payloads: Vec<_> = (0..1 + acknowledged % 5)
+                .map(|more| payload(acknowledged + 1 + more))
+                .collect();
+            append(&mut log, &payloads).unwrap();
+            let paths = faulty.paths();
+            let files: Vec<_> = paths
+                .iter()
+                .map(|path| (path.clone(), faulty.content(path).unwrap()))
+                .collect();
+            // A batch is not written at once either, but page by page: it rarely stops within one, and never for long.
+            let mut half = files.clone();
+            let middle = (begin + log.active_bytes()) / 2;
+            let middle = match middle.next_multiple_of(4096) {
+                page_end if page_end - middle < 16 => page_end,
+                _ => middle,
+            };
+            half.last_mut().unwrap().1[middle as usize..].fill(0);
+            moments.push((half, acknowledged));
+            moments.push((files, log.last_seq()));
+        }
+        log.seal_and_rotate(round).unwrap();
+    }
+    moments
+}
+
+/// Copies piece after piece, each as it was at some moment not before that of the piece before.
+fn copy_while_writing(moments: &[Moment], dice: &mut Dice) -> (FaultyDisk, u64) {
+    let mut now = dice.below(moments.len());
+    let acknowledged = moments[now].1;
+    let copy = FaultyDisk::new();
+    let mut copied: Vec<PathBuf> = Vec::new();
+    // The names are read again at the end, as a long directory is.
+    while let Some((path, _)) = moments[now]
+        .0
+        .iter()
+        .find(|(path, _)| !copied.contains(path))
+    {
+        copied.push(path.clone());
+        let mut bytes = Vec::new();
+        loop {
+            let files = &moments[now].0;
+            let content = &files.iter().find(|(name, _)| name == path).unwrap().1;
+            // Mostly whole pages; sometimes writes overtake the copy within one, though not in the very moment of a write.
+            let page_end = (bytes.len() / 4096 + 1) * 4096;
+            let is_half_written = now % 2 == 0;
+            let to = match dice.below(8) {
+                0 if !is_half_written => bytes.len() + 1 + dice.below(page_end - bytes.len()),
+                _ => page_end,
+            };
+            let to = to.min(content.len());
+            if to <= bytes.len() {
+                break;
+            }
+            bytes.extend_from_slice(&content[bytes.len()..to]);
+            now = (now + dice.below(12)).min(moments.len() - 1);
+        }
+        copy.put(path, &bytes);
+    }
+    (copy, acknowledged)
+}
+
+/// A copy taken while the journal is written holds every record acknowledged before it began, and deletes nothing.
+#[test]
+fn a_copy_taken_while_writing_holds_what_was_acknowledged_before() {
+    let moments = moments();
+    let mut dice = Dice(7);
+    let (mut holes, mut asides) = (0, 0);
+    for round in 0..1500 {
+        let (copy, acknowledged) = copy_while_writing(&moments, &mut dice);
+        let verified = Log::verify(&copy.disk(), dir(), true).unwrap();
+        let (mut log, recovery) = Log::open(copy.disk(), dir(), &as_copy())
+            .unwrap_or_else(|error| panic!("copy {round}: {error}"));
+        let count = log.last_seq();
+        assert_eq!(verified.next_seq, log.next_seq());
+        assert!(
+            count >= acknowledged,
+            "copy {round}: {count} of {acknowledged}"
+        );
+        assert_eq!(read(&log), expected(count));
+        for torn in recovery.torn.iter().filter(|torn| torn.later_records) {
+            let kept = copy.content(torn.kept_as.as_ref().unwrap()).unwrap();
+            assert_eq!(kept.len() as u64, torn.bytes_cut);
+            holes += 1;
+        }
+        asides += recovery.set_aside.len();
+        fill(&mut log, 5);
+        drop(log);
+        // From here on it is a journal like any other.
+        let (log, recovery) = open(&copy.disk()).unwrap();
+        assert_eq!(recovery, Recovery::default());
+        assert_eq!(read(&log), expected(count + 5));
+        Log::verify(&copy.disk(), dir(), false).unwrap();
+    }
+    assert!(
+        holes > 50 && asides > 10,
+        "{holes} holes, {asides} set aside"
+    );
+}
+
+/// What a copy may have is damage in an original, and a copy may not have everything.
+#[test]
+fn a_hole_is_excused_in_a_copy_only_and_other_damage_in_none() {
+    let faulty = FaultyDisk::new();
+    let (mut log, _) = open(&faulty.disk()).unwrap();
+    fill(&mut log, 200);
+    let end = log.active_bytes() as usize;
+    drop(log);
+    let bytes = faulty.content(&first_segment()).unwrap();
+    assert!(end > 2 * 4096);
+    let mut hole = bytes.clone();
+    hole[4096 - 100..4096].fill(0);
+    let faulty = disk_with(&hole);
+    assert!(matches!(
+        open(&faulty.disk()),
+        Err(JournalError::Damaged { .. })
+    ));
+    let (log, recovery) = Log::open(faulty.disk(), dir(), &as_copy()).unwrap();
+    assert!(recovery.torn[0].later_records);
+    assert_eq!(read(&log), expected(log.last_seq()));
+    let mut flipped = bytes;
+    flipped[4096 - 200] ^= 1;
+    let faulty = disk_with(&flipped);
+    for options in [options(), as_copy()] {
+        let opened = Log::open(faulty.disk(), dir(), &options);
+        assert!(matches!(opened, Err(JournalError::Damaged { .. })));
+    }
+}
+
+/// A missing segment is named, in a copy as well when the one before it was complete.
+#[test]
+fn a_missing_segment_is_named() {
+    let faulty = FaultyDisk::new();
+    let (mut log, _) = open(&faulty.disk()).unwrap();
+    for round in 0..3 {
+        fill(&mut log, 10);
+        log.seal_and_rotate(round).unwrap();
+    }
+    let second = log.segments()[1].path.clone();
+    faulty.disk().remove_file(&second).unwrap();
+    for options in [options(), as_copy()] {
+        match Log::open(faulty.disk(), dir(), &options) {
+            Err(JournalError::MissingRecords {
+                expected: 11,
+                found: 21,
+                ..
+            }) => {}
+            other => panic!("{:?}", other.map(|opened| opened.1)),
+        }
+    }
+}
+
+/// A trusted position saves the reading before it, and one that is wrong costs nothing but that.
+#[test]
+fn a_wrong_position_is_not_believed() {
+    let faulty = FaultyDisk::new();
+    let (mut log, _) = open(&faulty.disk()).unwrap();
+    fill(&mut log, 30);
+    let position = log.position();
+    fill(&mut log, 30);
+    drop(log);
+    for offset in position.offset - 2..=position.offset + 2 {
+        for seq in position.seq - 1..=position.seq + 1 {
+            let trusted = super::Position {
+                offset,
+                seq,
+                ..position
+            };
+            let options = Options {
+                trusted: Some(trusted),
+                ..options()
+            };
+            let (log, recovery) = Log::open(faulty.disk(), dir(), &options).unwrap();
+            assert_eq!(recovery, Recovery::default());
+            assert_eq!(read(&log), expected(60));
+        }
+    }
+}
+
+/// Segments below a record go, oldest first, and never the one that is written.
+#[test]
+fn old_segments_are_removed_and_the_rest_is_kept() {
+    let faulty = FaultyDisk::new();
+    let (mut log, _) = open(&faulty.disk()).unwrap();
+    for round in 0..3 {
+        fill(&mut log, 10);
+        log.seal_and_rotate(round).unwrap();
+    }
+    assert_eq!(log.remove_segments_below(10).unwrap().len(), 0);
+    assert_eq!(log.remove_segments_below(25).unwrap().len(), 2);
+    assert!(matches!(
+        log.records_from(20),
+        Err(JournalError::MissingRecords { .. })
+    ));
+    assert_eq!(log.remove_segments_below(99).unwrap().len(), 1);
+    fill(&mut log, 1);
+    let mut records = log.records_from(31).unwrap();
+    assert_eq!(records.next().unwrap().unwrap().payload, payload(31));
+    drop(log);
+    assert_eq!(open(&faulty.disk()).unwrap().0.last_seq(), 31);
 }
