@@ -76,7 +76,7 @@ pub trait FileBackend: Send + Sync {
     /// Writes some bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Cuts the file, or lengthens it by a hole.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Lengthens the file by real space that reads as zeros; `Unsupported` if the file system has no such call.
@@ -193,14 +193,14 @@ impl DiskFile {
 
     /// Writes all bytes at the end of the file and returns the offset they begin at. For files with a single writer.
     pub fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        let offset = self.0.len()?;
+        let offset = self.0.size()?;
         self.write_all_at(bytes, offset)?;
         Ok(offset)
     }
 
     /// Length in bytes.
     pub fn size(&self) -> io::Result<u64> {
-        self.0.len()
+        self.0.size()
     }
 
     /// Cuts the file, or lengthens it by a hole.
@@ -316,7 +316,7 @@ impl FileBackend for RealFile {
         self.0.write_at(bytes, offset)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

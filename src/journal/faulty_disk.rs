@@ -594,7 +594,7 @@ impl FileBackend for FaultyFile {
         }
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         let mut state = self.disk.call()?;
         Ok(self.check(&mut state)?.now.len() as u64)
     }

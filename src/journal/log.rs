@@ -5,22 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
+use super::active::{Active, NewSegment};
+use super::disk::Disk;
 use super::error::JournalError;
-use super::format::{
-    BATCH_HEADER_BYTES, BatchHeader, BatchKind, Frame, SEGMENT_HEADER_BYTES, SegmentHeader,
-    encode_frames,
-};
+use super::format::{BATCH_HEADER_BYTES, BatchHeader, BatchKind, Frame, encode_frames};
 use super::reader::Records;
-use super::survey::{Depth, Found, Survey, TEMPORARY_SUFFIX, segment_path, survey};
+use super::repair::{repair, torn_tail};
+use super::survey::{Depth, Found, survey};
 
 /// What the write buffer may keep between batches.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
-/// How much is copied at once when bytes are moved.
-const COPY_BYTES: usize = 256 << 10;
-/// Ending of what was found and not understood. Such files are never read again and never deleted.
-const ASIDE_SUFFIX: &str = ".aside";
-
 /// How a journal is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -160,23 +154,6 @@ pub struct Log {
     buffer: Vec<u8>,
 }
 
-/// The segment that is written.
-struct Active {
-    file: DiskFile,
-    path: PathBuf,
-    first_seq: u64,
-    seed: u32,
-    /// Where the next batch goes. Everything below is durable.
-    end: u64,
-    /// Up to here space is reserved.
-    reserved: u64,
-    /// Up to here zeros, or batches, are written.
-    zeroed: u64,
-    step_bytes: u64,
-    last_batch: (u64, u64),
-    ends_with_mark: bool,
-}
-
 impl Log {
     /// Opens the journal in `dir`, which is created if it is not there, and repairs what a crash left.
     pub fn open(
@@ -228,6 +205,8 @@ impl Log {
     }
 
     /// Looks at every byte of the journal in `dir` and changes nothing.
+    ///
+    /// While a server writes there, what is read is a copy in the making: `is_copy` must be true then, too.
     pub fn verify(disk: &Disk, dir: &Path, is_copy: bool) -> Result<Verification, JournalError> {
         let found = survey(disk, dir, Depth::Everything, is_copy)?;
         Ok(Verification {
@@ -490,74 +469,6 @@ impl Log {
     }
 }
 
-impl Active {
-    /// Opens the last segment where its intact batches end. A mark at the very end holds nothing, so the next batch
-    /// takes its place.
-    fn reopen(disk: &Disk, found: &Found, reserve: Reserve) -> Result<Self, JournalError> {
-        let path = &found.path;
-        let file = disk.open_rw(path).map_err(JournalError::io("open", path))?;
-        let scan = &found.scan;
-        let begin = (SEGMENT_HEADER_BYTES as u64, found.header.first_seq);
-        let last_batch = scan.last_batch.unwrap_or(begin);
-        let end = if scan.ends_with_mark {
-            last_batch.0
-        } else {
-            scan.end
-        };
-        Ok(Self {
-            path: path.clone(),
-            first_seq: found.header.first_seq,
-            seed: found.header.seed(),
-            end,
-            reserved: if scan.torn.is_some() {
-                scan.end
-            } else {
-                found.file_bytes
-            },
-            zeroed: scan.end,
-            step_bytes: reserve.step_bytes_first,
-            last_batch,
-            ends_with_mark: false,
-            file,
-        })
-    }
-
-    /// Takes space for `bytes` at the end, and for a mark behind them.
-    fn reserve(&mut self, bytes: u64, reserve: &Reserve) -> Result<(), JournalError> {
-        let needed = self.end + bytes + BATCH_HEADER_BYTES as u64;
-        if needed <= self.reserved {
-            return Ok(());
-        }
-        let to = needed.max(self.reserved + self.step_bytes);
-        self.file
-            .allocate(self.reserved, to)
-            .map_err(JournalError::io("reserve space in", &self.path))?;
-        self.reserved = to;
-        self.step_bytes = (self.step_bytes * 2).min(reserve.step_bytes_max);
-        Ok(())
-    }
-
-    /// Writes zeros behind the next batch when it reaches past those written before.
-    fn zero_ahead(&mut self, bytes: u64, zeros_bytes: u64) -> std::io::Result<()> {
-        let batch_end = self.end + bytes;
-        if batch_end <= self.zeroed {
-            return Ok(());
-        }
-        let to = (batch_end + zeros_bytes).min(self.reserved);
-        self.file.write_zeros(batch_end, to)?;
-        self.zeroed = to;
-        Ok(())
-    }
-
-    fn segment(&self, created_ms: u64) -> Segment {
-        Segment {
-            first_seq: self.first_seq,
-            path: self.path.clone(),
-            created_ms,
-        }
-    }
-}
-
 impl From<&Found> for Segment {
     fn from(found: &Found) -> Self {
         Self {
@@ -566,194 +477,4 @@ impl From<&Found> for Segment {
             created_ms: found.header.created_ms,
         }
     }
-}
-
-/// A segment under its temporary name, durable with its header: a `.seg` file always has one.
-struct NewSegment {
-    file: DiskFile,
-    path: PathBuf,
-    header: SegmentHeader,
-}
-
-impl NewSegment {
-    fn write(disk: &Disk, dir: &Path, first_seq: u64, now_ms: u64) -> Result<Self, JournalError> {
-        let mut name = segment_path(dir, first_seq).into_os_string();
-        name.push(TEMPORARY_SUFFIX);
-        let path = PathBuf::from(name);
-        // An earlier attempt may have been discarded in vain.
-        let _ = disk.remove_file(&path);
-        let mut salt = [0; 8];
-        getrandom::fill(&mut salt).map_err(|error| {
-            JournalError::io("get randomness for", &path)(std::io::Error::other(error))
-        })?;
-        let header = SegmentHeader {
-            first_seq,
-            created_ms: now_ms,
-            salt: u64::from_le_bytes(salt),
-        };
-        let file = disk
-            .create_new(&path, PRIVATE_FILE_MODE)
-            .map_err(JournalError::io("create", &path))?;
-        let new = Self { file, path, header };
-        let written = new
-            .file
-            .write_all_at(&new.header.encode(), 0)
-            .and_then(|()| new.file.sync_all());
-        match written {
-            Ok(()) => Ok(new),
-            Err(error) => {
-                new.discard(disk);
-                Err(JournalError::io("write", &new.path)(error))
-            }
-        }
-    }
-
-    /// Gives the segment its name.
-    fn publish(self, disk: &Disk, dir: &Path, reserve: Reserve) -> Result<Active, JournalError> {
-        let path = segment_path(dir, self.header.first_seq);
-        disk.rename(&self.path, &path)
-            .map_err(JournalError::io("rename", &self.path))?;
-        disk.sync_dir(dir).map_err(JournalError::io("sync", dir))?;
-        let end = SEGMENT_HEADER_BYTES as u64;
-        Ok(Active {
-            file: self.file,
-            path,
-            first_seq: self.header.first_seq,
-            seed: self.header.seed(),
-            end,
-            reserved: end,
-            zeroed: end,
-            step_bytes: reserve.step_bytes_first,
-            last_batch: (end, self.header.first_seq),
-            ends_with_mark: false,
-        })
-    }
-
-    /// Best effort: what stays is removed by the next start.
-    fn discard(&self, disk: &Disk) {
-        let _ = disk.remove_file(&self.path);
-    }
-}
-
-fn torn_tail(found: &Found) -> Option<TornTail> {
-    found.scan.torn.map(|torn| TornTail {
-        file: found.path.clone(),
-        offset: found.scan.end,
-        bytes_cut: torn.bytes,
-        later_records: torn.later_records,
-        kept_as: None,
-    })
-}
-
-/// Does what a survey found necessary: removes leftovers, sets unreachable segments aside, cuts torn tails, and seals
-/// segments of a copy that are followed. Doing it twice is the same as doing it once.
-fn repair(disk: &Disk, dir: &Path, found: &Survey) -> Result<Recovery, JournalError> {
-    let mut recovery = Recovery::default();
-    for path in &found.leftovers {
-        disk.remove_file(path)
-            .map_err(JournalError::io("remove", path))?;
-    }
-    for path in &found.unreachable {
-        let aside = free_name(disk, path, "");
-        disk.rename(path, &aside)
-            .map_err(JournalError::io("rename", path))?;
-        recovery.set_aside.push(aside);
-    }
-    let mut kept = false;
-    for (at, segment) in found.segments.iter().enumerate() {
-        let path = &segment.path;
-        let scan = &segment.scan;
-        let is_last = at + 1 == found.segments.len();
-        if is_last && !scan.is_durable() {
-            // What was read may be in memory only, even after a failed sync. Writing it again makes the next sync mean it.
-            let file = disk.open_rw(path).map_err(JournalError::io("open", path))?;
-            rewrite(&file, scan.durable, scan.end)
-                .and_then(|()| file.sync_data())
-                .map_err(JournalError::io("sync", path))?;
-        }
-        if scan.torn.is_none() && (scan.sealed || is_last) {
-            continue;
-        }
-        let file = disk.open_rw(path).map_err(JournalError::io("open", path))?;
-        if let Some(mut torn) = torn_tail(segment) {
-            if torn.later_records {
-                let aside = free_name(disk, path, &format!(".{}", scan.end));
-                copy_tail(disk, &file, &torn, &aside)?;
-                torn.kept_as = Some(aside);
-                kept = true;
-            }
-            recovery.torn.push(torn);
-        }
-        let mut end = scan.end;
-        if !is_last {
-            let seal = BatchHeader {
-                kind: BatchKind::Seal,
-                frames: 0,
-                bytes: 0,
-                durable_before: end,
-                first_seq: scan.next_seq,
-            };
-            file.write_all_at(&seal.encode(end, segment.header.seed()), end)
-                .map_err(JournalError::io("write", path))?;
-            end += BATCH_HEADER_BYTES as u64;
-        }
-        file.set_len(end)
-            .and_then(|()| file.sync_all())
-            .map_err(JournalError::io("cut", path))?;
-    }
-    if kept || !found.leftovers.is_empty() || !found.unreachable.is_empty() {
-        disk.sync_dir(dir).map_err(JournalError::io("sync", dir))?;
-    }
-    Ok(recovery)
-}
-
-/// A name beside `path` that nothing has.
-fn free_name(disk: &Disk, path: &Path, infix: &str) -> PathBuf {
-    let mut attempt = 0;
-    loop {
-        let mut name = path.as_os_str().to_os_string();
-        name.push(infix);
-        if attempt > 0 {
-            name.push(format!(".{attempt}"));
-        }
-        name.push(ASIDE_SUFFIX);
-        let name = PathBuf::from(name);
-        match disk.info(&name) {
-            Ok(_) => attempt += 1,
-            Err(_) => return name,
-        }
-    }
-}
-
-fn copy_tail(disk: &Disk, file: &DiskFile, torn: &TornTail, to: &Path) -> Result<(), JournalError> {
-    let copy = disk
-        .create_new(to, PRIVATE_FILE_MODE)
-        .map_err(JournalError::io("create", to))?;
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut done = 0;
-    while done < torn.bytes_cut {
-        let len = (torn.bytes_cut - done).min(COPY_BYTES as u64) as usize;
-        file.read_at(&mut buffer[..len], torn.offset + done)
-            .map_err(JournalError::io("read", &torn.file))?;
-        copy.write_all_at(&buffer[..len], done)
-            .map_err(JournalError::io("write", to))?;
-        done += len as u64;
-    }
-    copy.sync_all().map_err(JournalError::io("sync", to))
-}
-
-/// Writes what is there once more.
-fn rewrite(file: &DiskFile, from: u64, to: u64) -> std::io::Result<()> {
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut offset = from;
-    while offset < to {
-        let len = (to - offset).min(COPY_BYTES as u64) as usize;
-        let len = file.read_at(&mut buffer[..len], offset)?;
-        if len == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        file.write_all_at(&buffer[..len], offset)?;
-        offset += len as u64;
-    }
-    Ok(())
 }

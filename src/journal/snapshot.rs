@@ -12,13 +12,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
+use super::blocks::{BlockWriter, Blocks};
+use super::disk::{Disk, PRIVATE_FILE_MODE};
 use super::error::JournalError;
-use super::format::{u32_at, u64_at};
 use super::survey::{TEMPORARY_SUFFIX, seq_of};
 
-/// The newest snapshot format this version writes and reads.
-pub const FORMAT: u32 = 1;
 /// Limit of a section's name.
 pub const SECTION_NAME_BYTES_MAX: usize = 256;
 /// Limit of an entry's key.
@@ -26,10 +24,6 @@ pub const KEY_BYTES_MAX: usize = 64 << 10;
 /// Limit of an entry's value: what one journal record may hold, and as much again for what a table adds.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 
-const MAGIC: [u8; 8] = *b"SKEPSNAP";
-const HEADER_BYTES: usize = 32;
-const BLOCK_HEADER_BYTES: usize = 8;
-const BLOCK_BYTES_MAX: usize = 128 << 10;
 const SUFFIX: &str = ".snap";
 /// Fast, and small enough: level 3 takes twice as long for a tenth less.
 const LEVEL: i32 = 1;
@@ -128,13 +122,7 @@ impl SnapshotWriter {
         let _ = disk.remove_file(&temporary);
         let create = || {
             let file = disk.create_new(&temporary, PRIVATE_FILE_MODE)?;
-            file.write_all_at(&encode_header(seq), 0)?;
-            let blocks = BlockWriter {
-                file,
-                offset: HEADER_BYTES as u64,
-                block: Vec::with_capacity(BLOCK_HEADER_BYTES + BLOCK_BYTES_MAX),
-            };
-            zstd::stream::write::Encoder::new(blocks, LEVEL)
+            zstd::stream::write::Encoder::new(BlockWriter::begin(file, seq)?, LEVEL)
         };
         let stream = create().map_err(JournalError::io("write", &temporary))?;
         Ok(Self {
@@ -346,164 +334,6 @@ fn read_bytes(stream: &mut impl Read, bytes: &mut Vec<u8>, bytes_max: usize) -> 
     }
     bytes.resize(len, 0);
     stream.read_exact(bytes)
-}
-
-fn encode_header(seq: u64) -> [u8; HEADER_BYTES] {
-    let mut bytes = [0; HEADER_BYTES];
-    bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-    bytes[16..24].copy_from_slice(&seq.to_le_bytes());
-    let crc = crc32c::crc32c(&bytes[..28]);
-    bytes[28..].copy_from_slice(&crc.to_le_bytes());
-    bytes
-}
-
-fn block_crc(offset: u64, bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&offset.to_le_bytes()), bytes)
-}
-
-/// Cuts a stream of bytes into checksummed blocks.
-struct BlockWriter {
-    file: DiskFile,
-    offset: u64,
-    /// Room for the block's header, then its bytes.
-    block: Vec<u8>,
-}
-
-impl BlockWriter {
-    fn write_block(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
-            self.block.resize(BLOCK_HEADER_BYTES, 0);
-        }
-        let bytes = (self.block.len() - BLOCK_HEADER_BYTES) as u32;
-        let crc = block_crc(self.offset, &self.block[BLOCK_HEADER_BYTES..]);
-        self.block[..4].copy_from_slice(&bytes.to_le_bytes());
-        self.block[4..8].copy_from_slice(&crc.to_le_bytes());
-        self.file.write_all_at(&self.block, self.offset)?;
-        self.offset += self.block.len() as u64;
-        self.block.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        if !self.block.is_empty() {
-            self.write_block()?;
-        }
-        self.write_block()?;
-        self.file.sync_all()
-    }
-}
-
-impl Write for BlockWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.block.is_empty() {
-            self.block.resize(BLOCK_HEADER_BYTES, 0);
-        }
-        let room = BLOCK_HEADER_BYTES + BLOCK_BYTES_MAX - self.block.len();
-        let len = bytes.len().min(room);
-        self.block.extend_from_slice(&bytes[..len]);
-        if len == room {
-            self.write_block()?;
-        }
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Checks the blocks of a file and joins them to a stream of bytes.
-struct Blocks {
-    file: DiskFile,
-    /// Where the next block begins.
-    offset: u64,
-    block: Vec<u8>,
-    /// How much of the block was handed out.
-    read: usize,
-    is_over: bool,
-}
-
-impl Blocks {
-    fn open(disk: &Disk, path: &Path) -> Result<(Self, u64), JournalError> {
-        let file = disk
-            .open_read(path)
-            .map_err(JournalError::io("open", path))?;
-        let mut header = [0; HEADER_BYTES];
-        file.read_at(&mut header, 0)
-            .map_err(JournalError::io("read", path))?;
-        if header[..8] != MAGIC || crc32c::crc32c(&header[..28]) != u32_at(&header, 28) {
-            return Err(JournalError::damaged(path, 0, "no intact snapshot header"));
-        }
-        let found = u32_at(&header, 8);
-        if found > FORMAT {
-            return Err(JournalError::NewerFormat {
-                file: path.to_path_buf(),
-                found,
-                supported: FORMAT,
-            });
-        }
-        let blocks = Self {
-            file,
-            offset: HEADER_BYTES as u64,
-            block: Vec::new(),
-            read: 0,
-            is_over: false,
-        };
-        Ok((blocks, u64_at(&header, 16)))
-    }
-
-    /// Reads the next block; false at the proper end of the file.
-    fn next_block(&mut self) -> io::Result<bool> {
-        if self.is_over {
-            return Ok(false);
-        }
-        let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-        let mut header = [0; BLOCK_HEADER_BYTES];
-        if self.file.read_at(&mut header, self.offset)? < BLOCK_HEADER_BYTES {
-            return Err(damaged());
-        }
-        let len = u32_at(&header, 0) as usize;
-        if len > BLOCK_BYTES_MAX {
-            return Err(damaged());
-        }
-        self.block.resize(len, 0);
-        self.read = 0;
-        let from = self.offset + BLOCK_HEADER_BYTES as u64;
-        let is_whole = self.file.read_at(&mut self.block, from)? == len;
-        if !is_whole || block_crc(self.offset, &self.block) != u32_at(&header, 4) {
-            self.block.clear();
-            return Err(damaged());
-        }
-        self.offset = from + len as u64;
-        self.is_over = len == 0;
-        if self.is_over && self.file.size()? != self.offset {
-            return Err(damaged());
-        }
-        Ok(!self.is_over)
-    }
-
-    /// An error of the disk as such; everything else that goes wrong in reading is damage.
-    fn explain(&self, path: &Path, error: io::Error) -> JournalError {
-        if error.raw_os_error().is_some() {
-            JournalError::io("read", path)(error)
-        } else {
-            JournalError::damaged(path, self.offset, "the snapshot is cut short or altered")
-        }
-    }
-}
-
-impl Read for Blocks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.block.len() && !self.next_block()? {
-            return Ok(0);
-        }
-        let rest = &self.block[self.read..];
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        self.read += len;
-        Ok(len)
-    }
 }
 
 #[cfg(test)]

@@ -622,7 +622,7 @@ fn copy_while_writing(moments: &[Moment], dice: &mut Dice) -> (FaultyDisk, u64) 
             let content = &files.iter().find(|(name, _)| name == path).unwrap().1;
             // Mostly whole pages; sometimes writes overtake the copy within one, though not in the very moment of a write.
             let page_end = (bytes.len() / 4096 + 1) * 4096;
-            let is_half_written = now % 2 == 0;
+            let is_half_written = now.is_multiple_of(2);
             let to = match dice.below(8) {
                 0 if !is_half_written => bytes.len() + 1 + dice.below(page_end - bytes.len()),
                 _ => page_end,
