@@ -1,0 +1,219 @@
+/**
+ * The public API over fetch: the access token (in memory only), its refresh, and errors as values one can show.
+ * Knows no pages and no nouns.
+ */
+
+/** An answer that is not 2xx, as API.md describes it. */
+export class ApiError extends Error {
+  /** @param {number} status @param {object} body @param {Headers} headers */
+  constructor(status, body, headers) {
+    super(body.message || `HTTP ${status}`);
+    this.name = 'ApiError';
+    this.status = status;
+    this.code = body.error || 'unknown';
+    this.details = body.details ?? null;
+    this.requestId = body.requestId || headers.get('X-Request-Id') || null;
+    this.retryAfter = Number(headers.get('Retry-After')) || null;
+  }
+
+  /** The message for a field of a 422, or null. */
+  field(name) {
+    return this.details?.errors?.find?.((e) => e.field === name)?.message ?? null;
+  }
+}
+
+/** No answer at all: the server is down or unreachable. */
+export class NetworkError extends Error {
+  constructor(cause) {
+    super('network');
+    this.name = 'NetworkError';
+    this.cause = cause;
+  }
+}
+
+const REFRESH_BEFORE_EXPIRY_MS = 60_000;
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+let accessToken = null;
+let refreshTimer = 0;
+let refreshing = null;
+const signedOutListeners = new Set();
+
+/** Calls `fn` when the session ends without the user having asked for it. */
+export function onSignedOut(fn) {
+  signedOutListeners.add(fn);
+}
+
+/** @returns {boolean} */
+export const isSignedIn = () => accessToken !== null;
+
+function adopt(tokens) {
+  accessToken = tokens.access_token;
+  clearTimeout(refreshTimer);
+  const lifetime = (tokens.expires_in ?? 3600) * 1000;
+  const wait = Math.max(lifetime - REFRESH_BEFORE_EXPIRY_MS, lifetime / 2);
+  refreshTimer = setTimeout(() => refresh().catch(() => {}), Math.min(wait, TIMER_MAX_MS));
+  return tokens;
+}
+
+function forget() {
+  accessToken = null;
+  clearTimeout(refreshTimer);
+}
+
+async function send(method, path, { body, headers = {}, signal, token } = {}) {
+  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', signal };
+  if (body !== undefined) {
+    init.headers['Content-Type'] = 'application/json';
+    init.body = JSON.stringify(body);
+  }
+  if (token) init.headers.Authorization = `Bearer ${token}`;
+  let response;
+  try {
+    response = await fetch(path, init);
+  } catch (cause) {
+    if (cause.name === 'AbortError') throw cause;
+    throw new NetworkError(cause);
+  }
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+async function errorOf(response) {
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // A proxy answered in its own words; the status still says enough.
+  }
+  return new ApiError(response.status, body, response.headers);
+}
+
+async function json(response) {
+  const text = await response.text();
+  return text ? JSON.parse(text) : null;
+}
+
+const authCall = async (path, body) => adopt(await json(await send('POST', path, { body })));
+
+/** Signs in with the one-time code of a sign-in link. */
+export const redeem = (code) => authCall('/api/auth/redeem', { code });
+
+/** Signs in with a password. */
+export const logIn = (username, password) => authCall('/api/auth/login', { username, password });
+
+/**
+ * Gets a fresh access token with the HttpOnly cookie. Concurrent callers share one request, and tabs take turns,
+ * since the cookie may be rotated.
+ */
+export function refresh() {
+  refreshing ??= takeTurn(() => authCall('/api/auth/refresh', {})).finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+const takeTurn = (fn) => (navigator.locks ? navigator.locks.request('skep.refresh', fn) : fn());
+
+/** Ends the session here and on the server. */
+export async function logOut() {
+  try {
+    await send('POST', '/api/auth/logout', { body: {}, token: accessToken });
+  } finally {
+    forget();
+  }
+}
+
+function sessionEnded() {
+  forget();
+  for (const fn of signedOutListeners) fn();
+}
+
+/**
+ * A request with the token; on `expired_token` (or any 401 for the token) it is refreshed once and tried again.
+ * @returns {Promise<Response>}
+ */
+export async function request(method, path, options = {}) {
+  try {
+    if (!accessToken) await refresh();
+    return await send(method, path, { ...options, token: accessToken });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    if (accessToken && (error.code === 'expired_token' || error.code === 'invalid_token')) {
+      try {
+        await refresh();
+        return await send(method, path, { ...options, token: accessToken });
+      } catch (second) {
+        if (second instanceof ApiError && second.status === 401) sessionEnded();
+        throw second;
+      }
+    }
+    if (error.code !== 'invalid_credentials') sessionEnded();
+    throw error;
+  }
+}
+
+const call = (method) => async (path, body, options = {}) => json(await request(method, path, { ...options, body }));
+
+/** @type {(path: string, options?: object) => Promise<any>} */
+export const get = async (path, options) => json(await request('GET', path, options));
+export const post = call('POST');
+export const put = call('PUT');
+export const patch = call('PATCH');
+export const del = async (path) => json(await request('DELETE', path));
+
+/** A POST that may be repeated without being done twice. */
+export const postOnce = (path, body, key) => post(path, body, { headers: { 'Idempotency-Key': key } });
+
+/**
+ * One page of a list and the path of the next one.
+ * @returns {Promise<{items: any[], next: string|null}>}
+ */
+export async function page(path, options) {
+  const response = await request('GET', path, options);
+  return { items: await json(response), next: nextLink(response.headers.get('Link')) };
+}
+
+function nextLink(header) {
+  const match = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(header ?? '');
+  if (!match) return null;
+  const url = new URL(match[1], location.origin);
+  return url.pathname + url.search;
+}
+
+/**
+ * Uploads one file with progress (which fetch cannot tell).
+ * @param {string} path
+ * @param {File} file
+ * @param {{onProgress?: (fraction: number) => void, signal?: AbortSignal}} [options]
+ */
+export async function upload(path, file, options = {}) {
+  if (!accessToken) await refresh();
+  try {
+    return await uploadOnce(path, file, options);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'expired_token') throw error;
+    await refresh();
+    return uploadOnce(path, file, options);
+  }
+}
+
+function uploadOnce(path, file, { onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    const form = new FormData();
+    form.append('file', file, file.name);
+    xhr.open('POST', path);
+    xhr.setRequestHeader('Authorization', `Bearer ${accessToken}`);
+    xhr.setRequestHeader('Accept', 'application/json');
+    xhr.upload.onprogress = (e) => { if (e.lengthComputable) onProgress?.(e.loaded / e.total); };
+    xhr.onerror = () => reject(new NetworkError());
+    xhr.onabort = () => reject(new DOMException('aborted', 'AbortError'));
+    xhr.onload = () => {
+      let body = {};
+      try { body = JSON.parse(xhr.responseText); } catch { /* judged by its status */ }
+      if (xhr.status >= 200 && xhr.status < 300) resolve(body);
+      else reject(new ApiError(xhr.status, body, { get: (name) => xhr.getResponseHeader(name) }));
+    };
+    signal?.addEventListener('abort', () => xhr.abort());
+    xhr.send(form);
+  });
+}

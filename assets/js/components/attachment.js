@@ -1,0 +1,61 @@
+/** The file that goes with the next message: chosen, uploading, ready. */
+import { h } from '../dom.js';
+import { t } from '../strings.js';
+import { icon } from '../icons.js';
+import { bytes } from '../format.js';
+import { upload } from '../api.js';
+import { mediaKind } from './media.js';
+import { toast, toastError } from './toast.js';
+
+/**
+ * @param {{sessionId: () => Promise<string>, changed: () => void}} options `sessionId` makes the chat if it is a new one
+ */
+export function attachment({ sessionId, changed }) {
+  const el = h('div', { class: 'attachments', hidden: true });
+  let current = null;
+
+  function clear({ keepUpload = false } = {}) {
+    if (!current) return;
+    if (!keepUpload) current.abort.abort();
+    if (current.preview) URL.revokeObjectURL(current.preview);
+    current = null;
+    el.replaceChildren();
+    el.hidden = true;
+    changed();
+  }
+
+  async function take(files) {
+    const [file, ...rest] = files;
+    if (!file) return;
+    if (rest.length || current) toast(t('composer.oneFile'));
+    if (current) return;
+    const mine = { file, media: null, abort: new AbortController(), preview: mediaKind(file.type) === 'image' ? URL.createObjectURL(file) : null };
+    current = mine;
+    const progress = h('progress', { max: 1, value: 0, aria: { label: t('composer.uploading', { name: file.name }) } });
+    el.replaceChildren(h('div', { class: 'chip' },
+      mine.preview ? h('img', { src: mine.preview, alt: '' }) : icon('file'),
+      h('span', { class: 'chip-name' }, file.name), h('span', { class: 'small muted' }, bytes(file.size)), progress,
+      h('button', { class: 'icon-button small', type: 'button', aria: { label: t('composer.removeFile', { name: file.name }) }, on: { click: () => clear() } }, icon('close'))));
+    el.hidden = false;
+    changed();
+    try {
+      const id = await sessionId();
+      mine.media = await upload(`/api/local/sessions/${id}/media`, file, { signal: mine.abort.signal, onProgress: (f) => { progress.value = f; } });
+      progress.remove();
+      changed();
+    } catch (error) {
+      if (current === mine) clear();
+      toastError(error);
+    }
+  }
+
+  return {
+    el,
+    take,
+    /** Takes the uploaded file out, to be sent. */
+    release() { const media = current?.media ?? null; clear({ keepUpload: true }); return media; },
+    isEmpty: () => current === null,
+    isReady: () => current?.media !== null && current !== null,
+    destroy: () => clear(),
+  };
+}

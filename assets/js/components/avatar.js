@@ -1,0 +1,21 @@
+/** Faces: a hexagon with a letter for a worker, the skep for the bee. */
+import { h } from '../dom.js';
+import { skepMark } from '../icons.js';
+
+const HUES = 8;
+
+function hueOf(name) {
+  let hash = 0;
+  for (const char of name) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
+  return hash % HUES;
+}
+
+/**
+ * @param {string|null} name null is the bee
+ * @param {'small'|'normal'|'large'} [size]
+ */
+export function avatar(name, size = 'normal') {
+  if (!name) return h('span', { class: `avatar avatar-bee avatar-${size}`, aria: { hidden: 'true' } }, skepMark());
+  return h('span', { class: `avatar avatar-${size} hue-${hueOf(name)}`, aria: { hidden: 'true' } },
+    h('span', { class: 'avatar-letter' }, [...name.trim()][0]?.toUpperCase() ?? '?'));
+}

@@ -1,0 +1,57 @@
+/** Copying: of a message, and of each block of code in it. */
+import { h, replace } from '../dom.js';
+import { t } from '../strings.js';
+import { icon } from '../icons.js';
+
+const DONE_MS = 1600;
+
+/** A small button that copies what `textOf` returns. */
+export function copyButton(textOf, className = 'icon-button small') {
+  const button = h('button', { class: className, type: 'button', title: t('common.copy'), aria: { label: t('common.copy') } }, icon('copy'));
+  button.addEventListener('click', async () => {
+    if (!(await copyText(textOf()))) return;
+    replace(button, icon('check'));
+    button.setAttribute('aria-label', t('common.copied'));
+    setTimeout(() => { replace(button, icon('copy')); button.setAttribute('aria-label', t('common.copy')); }, DONE_MS);
+  });
+  return button;
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Plain http on another host has no clipboard API; the old way still works there.
+    const area = h('textarea', { class: 'visually-hidden', readonly: true });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const isDone = document.execCommand('copy');
+    area.remove();
+    return isDone;
+  }
+}
+
+/** Gives each block of code of a rendered reply a frame with its language and a copy button; links open outside. */
+export function decorateCode(root) {
+  for (const pre of root.querySelectorAll('pre')) {
+    if (pre.parentElement.classList.contains('code-block')) continue;
+    const code = pre.querySelector('code') ?? pre;
+    const language = /(?:^|\s)language-([\w+#.-]+)/.exec(code.className)?.[1] ?? pre.getAttribute('lang') ?? '';
+    const frame = h('div', { class: 'code-block' }, h('div', { class: 'code-head' }, h('span', null, language), copyButton(() => code.textContent)));
+    pre.replaceWith(frame);
+    pre.tabIndex = 0;
+    frame.append(pre);
+  }
+  for (const table of root.querySelectorAll('table')) {
+    if (table.parentElement.classList.contains('table-scroll')) continue;
+    const frame = h('div', { class: 'table-scroll', tabindex: 0 });
+    table.replaceWith(frame);
+    frame.append(table);
+  }
+  for (const link of root.querySelectorAll('a[href]')) {
+    link.target = '_blank';
+    link.rel = 'noopener noreferrer';
+  }
+}

@@ -1,0 +1,148 @@
+/** Bubbles: what the user said, what a worker answered, and an answer while it is written. */
+import { h, replace, setRendered, setText, slot } from '../dom.js';
+import { t } from '../strings.js';
+import { icon } from '../icons.js';
+import { duration, executionDuration, fullTime, timeOfDay, usage } from '../format.js';
+import { store, workerName, shownStatus, stopExecution, retryExecution, isFinal } from '../store.js';
+import { liveOf } from '../live.js';
+import { avatar } from './avatar.js';
+import { mediaList } from './media.js';
+import { steps } from './steps.js';
+import { workingDots } from './status.js';
+import { copyButton, decorateCode } from './copy.js';
+import { loadSteps } from './load-steps.js';
+import { toastError } from './toast.js';
+
+const BAD = new Set(['failed', 'cancelled', 'interrupted']);
+
+/** What the user sent. Items: `{message, queued?: {position, executionId}, state?: 'sending'|'failed', onResend?}`. */
+export function userMessage(item) {
+  const text = h('div', { class: 'bubble' });
+  const foot = h('div', { class: 'message-foot' });
+  const el = h('article', { class: 'message message-user', aria: { label: t('chat.you') } }, text, foot);
+  const fillFoot = slot(foot);
+  let shown = '';
+  const update = (next) => {
+    const { message, queued, state } = next;
+    const key = `${message.content}\n${JSON.stringify(message.media ?? [])}`;
+    if (key !== shown) {
+      shown = key;
+      replace(text, message.content && h('div', { class: 'bubble-text' }, message.content), mediaList(message.media));
+    }
+    el.classList.toggle('is-pending', Boolean(queued || state));
+    fillFoot(JSON.stringify([message.ts, queued, state, queued && store.stopping.has(queued.executionId)]), () => footOf(next));
+  };
+  update(item);
+  return { el, update };
+}
+
+function footOf({ message, queued, state, onResend, onDiscard }) {
+  if (state === 'failed') {
+    return [h('span', { class: 'danger-text' }, t('chat.notSent')),
+      h('button', { class: 'link-button', type: 'button', on: { click: onResend } }, t('common.again')),
+      h('button', { class: 'link-button', type: 'button', on: { click: onDiscard } }, t('common.delete'))];
+  }
+  if (state === 'sending') return h('span', null, t('chat.sending'));
+  if (queued) {
+    const isStopping = store.stopping.has(queued.executionId);
+    return [icon('clock'), h('span', null, isStopping ? t('chat.stopping') : t('chat.queued', { n: queued.position ?? 0 })),
+      !isStopping && h('button', { class: 'link-button', type: 'button', on: { click: () => stopExecution(queued.executionId).catch(toastError) } }, t('chat.unqueue'))];
+  }
+  return [message.content && copyButton(() => message.content), h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts))];
+}
+
+/** What a worker answered; also the place where it is written, so that nothing jumps when it is done. */
+export function reply(item) {
+  const { executionId } = item;
+  const face = h('div', { class: 'reply-face' });
+  const name = h('span', { class: 'reply-name' });
+  const stage = h('span', { class: 'reply-stage' });
+  const body = h('div', { class: 'reply-text' });
+  const media = h('div', { class: 'reply-media' });
+  const outcome = h('div', { class: 'outcome-slot' });
+  const foot = h('div', { class: 'message-foot' });
+  const fillOutcome = slot(outcome);
+  const fillFoot = slot(foot);
+  const stepsView = executionId ? steps(executionId) : null;
+  const el = h('article', { class: 'message message-reply' },
+    face, h('div', { class: 'reply-main' }, h('header', { class: 'reply-head' }, name, stage), stepsView?.el, body, media, outcome, foot));
+  let author = null;
+  let shownFinal = null;
+  let stageKey = '';
+
+  const setAuthor = (next) => {
+    const label = next ?? t('chat.bee');
+    if (author === label) return;
+    author = label;
+    replace(face, avatar(next));
+    setText(name, label);
+    el.setAttribute('aria-label', label);
+  };
+
+  const setStage = (text) => {
+    if (stageKey === text) return;
+    stageKey = text;
+    replace(stage, text && [workingDots(), h('span', null, text)]);
+  };
+
+  const updateLive = () => {
+    const execution = store.executions.get(executionId);
+    const live = liveOf(executionId);
+    setAuthor(workerName(execution?.worker_id, execution?.worker_name));
+    stepsView.update(live, true);
+    setText(body, live?.text ?? '');
+    body.classList.add('is-plain');
+    setStage(store.stopping.has(executionId) ? t('chat.stopping') : t('chat.working'));
+  };
+
+  const updateFinal = (message) => {
+    const execution = store.executions.get(executionId);
+    setAuthor(message.author?.name ?? workerName(message.author?.worker_id, execution?.worker_name));
+    setStage('');
+    stepsView?.update(liveOf(executionId), false);
+    if (shownFinal !== message) {
+      shownFinal = message;
+      body.classList.toggle('is-plain', !message.html);
+      if (message.html) { setRendered(body, message.html); decorateCode(body); } else setText(body, message.content ?? '');
+      replace(media, mediaList(message.media));
+    }
+    const status = shownStatus({ status: message.status, error: message.error ?? execution?.error });
+    fillOutcome(`${status} ${execution?.error}`, () => outcomeOf(message, execution, status));
+    const factList = facts(message, execution);
+    const canLoad = Boolean(executionId && !liveOf(executionId));
+    fillFoot(JSON.stringify([factList, canLoad]), () => replyFoot(message, factList, canLoad));
+  };
+
+  const replyFoot = (message, factList, canLoad) => [
+    message.content && copyButton(() => message.content),
+    canLoad && h('button', { class: 'icon-button small', type: 'button', title: t('chat.steps'), aria: { label: t('chat.steps') }, on: { click: (e) => loadSteps(executionId, e.currentTarget) } }, icon('tool')),
+    executionId && h('a', { class: 'icon-button small', href: `/executions/${executionId}`, data: { route: '' }, title: t('chat.details'), aria: { label: t('chat.details') } }, icon('executions')),
+    h('span', { class: 'facts' },
+      h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)), factList.map((fact) => h('span', null, fact))),
+  ];
+
+  const update = (next) => (next.message ? updateFinal(next.message) : updateLive());
+  update(item);
+  return { el, update };
+}
+
+/** The small print: engine, model, how long, tokens and cost. */
+function facts(message, execution) {
+  if (!execution) return [];
+  const ran = executionDuration(execution);
+  return [execution.engine, execution.model, ran !== null && isFinal(execution.status) && duration(ran), usage(execution.usage)].filter(Boolean);
+}
+
+function outcomeOf(message, execution, status) {
+  if (!BAD.has(status)) return null;
+  const error = message.error ?? execution?.error;
+  const why = status === 'failed' && error ? error : t(`chat.why.${status}`);
+  const retry = h('button', { class: 'button small', type: 'button', on: { click: async () => {
+    retry.disabled = true;
+    try { await retryExecution(message.executionId); } catch (e) { toastError(e); }
+    retry.disabled = false;
+  } } }, icon('retry'), t('common.retry'));
+  return h('div', { class: `outcome outcome-${status}` },
+    h('div', { class: 'outcome-text' }, h('strong', null, t(`chat.status.${status}`)), h('span', null, why)),
+    message.executionId && retry);
+}

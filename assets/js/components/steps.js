@@ -1,0 +1,113 @@
+/** The steps of a run: thinking, tool calls with arguments and output, permission requests. */
+import { h, reconcile, replace, setText } from '../dom.js';
+import { t } from '../strings.js';
+import { icon } from '../icons.js';
+import * as api from '../api.js';
+import { toastError } from './toast.js';
+
+const SHOWN_CHARS_MAX = 20_000;
+const TARGET_KEYS = ['file_path', 'path', 'file', 'command', 'cmd', 'url', 'pattern', 'query', 'q', 'name', 'key', 'description'];
+
+const GLYPHS = [
+  [/bash|shell|exec|command|terminal|run/i, 'terminal'],
+  [/edit|write|patch|create/i, 'pencil'],
+  [/read|file|cat|view/i, 'file'],
+  [/search|grep|find/i, 'search'],
+  [/glob|list|ls|dir/i, 'folder'],
+  [/web|fetch|http|url/i, 'globe'],
+  [/worker|agent/i, 'workers'],
+  [/task|schedule/i, 'clock'],
+];
+
+const glyphOf = (name) => GLYPHS.find(([pattern]) => pattern.test(name))?.[1] ?? 'tool';
+
+/** What a tool call is about, in a few words: the path, the command, the query. */
+function targetOf(args) {
+  if (typeof args === 'string') return args.split('\n', 1)[0];
+  if (!args || typeof args !== 'object') return '';
+  const key = TARGET_KEYS.find((k) => typeof args[k] === 'string' && args[k]);
+  const value = key ? args[key] : Object.values(args).find((v) => typeof v === 'string') ?? '';
+  return value.split('\n', 1)[0].slice(0, 200);
+}
+
+function pretty(value) {
+  const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2);
+  return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}\n…` : text;
+}
+
+const isNothing = (value) => value === null || value === undefined || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+
+/** A card for one tool call. */
+function toolCard(tool) {
+  const state = h('span', { class: 'tool-state' });
+  const target = h('span', { class: 'tool-target' });
+  const body = h('div', { class: 'tool-body' });
+  const glyph = h('span', { class: 'tool-glyph' }, icon(glyphOf(tool.name ?? '')));
+  const name = h('span', { class: 'tool-name' });
+  let current = tool;
+  const el = h('details', { class: 'tool' }, h('summary', null, glyph, name, target, state, h('span', { class: 'chevron' }, icon('right'))), body);
+  const fill = () => {
+    replace(body,
+      !isNothing(current.args) && [h('h4', null, t('tool.args')), h('pre', { tabindex: 0 }, pretty(current.args))],
+      !isNothing(current.output) && [h('h4', null, t('tool.output')), h('pre', { tabindex: 0 }, pretty(current.output))]);
+  };
+  el.addEventListener('toggle', () => { if (el.open) fill(); });
+  const update = (next) => {
+    const isSame = next === current && el.dataset.state === next.state;
+    current = next;
+    if (isSame) return;
+    el.dataset.state = next.state;
+    setText(name, next.name ?? '');
+    setText(target, targetOf(next.args));
+    setText(state, t(`tool.${next.state}`));
+    if (el.open) fill();
+  };
+  update(tool);
+  return { el, update };
+}
+
+/** A request for permission, with its answers. */
+function permissionCard(request, executionId) {
+  const el = h('div', { class: 'permission', role: 'group' });
+  const update = (p) => {
+    if (el.dataset.decision === String(p.decision)) return;
+    el.dataset.decision = String(p.decision);
+    const who = h('p', { class: 'permission-title' }, icon('shield'), t('permission.title', { name: p.author ?? t('chat.bee'), tool: p.tool }));
+    const what = !isNothing(p.args) && h('pre', { tabindex: 0 }, pretty(p.args));
+    if (p.decision) { replace(el, who, h('p', { class: 'small muted' }, t('permission.resolved', { decision: t(`permission.${p.decision}`) }))); return; }
+    const decide = (decision) => api.post(`/api/executions/${executionId}/permissions/${encodeURIComponent(p.request_id)}`, { decision }).catch(toastError);
+    replace(el, who, what, h('div', { class: 'row' }, ['allow', 'allow_always', 'deny'].map((decision) =>
+      h('button', { class: decision === 'allow' ? 'button primary small' : 'button small', type: 'button', on: { click: () => decide(decision) } }, t(`permission.${decision}`)))));
+  };
+  update(request);
+  return { el, update };
+}
+
+/**
+ * The steps of one execution.
+ * @param {string} executionId
+ * @returns {{el: HTMLElement, update: (live: import('../live.js').Live|undefined, isRunning: boolean) => void}}
+ */
+export function steps(executionId) {
+  const thinkingText = h('div', { class: 'thinking-text' });
+  const thinkingLabel = h('span', null);
+  const thinking = h('details', { class: 'thinking', hidden: true }, h('summary', null, icon('thought'), thinkingLabel, h('span', { class: 'chevron' }, icon('right'))), thinkingText);
+  const tools = h('div', { class: 'tools' });
+  const permissions = h('div', { class: 'permissions' });
+  const toolViews = new Map();
+  const permissionViews = new Map();
+  return {
+    el: h('div', { class: 'steps' }, thinking, tools, permissions),
+    update(live, isRunning) {
+      thinking.hidden = !live?.thinking;
+      if (live?.thinking) {
+        setText(thinkingLabel, isRunning && !live.text ? t('chat.thinking') : t('chat.thought'));
+        thinking.classList.toggle('active', isRunning && !live.text);
+        setText(thinkingText, live.thinking);
+      }
+      const list = [...(live?.tools.values() ?? [])].map((tool) => (isRunning || tool.state !== 'running' ? tool : { ...tool, state: 'unknown' }));
+      reconcile(tools, list, (tool) => tool.id, toolCard, toolViews);
+      reconcile(permissions, [...(live?.permissions.values() ?? [])], (p) => p.request_id, (p) => permissionCard(p, executionId), permissionViews);
+    },
+  };
+}

@@ -1,0 +1,84 @@
+/** Times, durations and sizes in words. Pure functions. */
+import { t } from './strings.js';
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const dayMonth = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
+const dayYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
+const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+
+/** `14:05` */
+export const timeOfDay = (ms) => clock.format(ms);
+/** `22 Nov 2026, 14:05:11` */
+export const fullTime = (ms) => (ms ? full.format(ms) : t('common.none'));
+
+/** A key that is equal for two times on the same local day. */
+export const dayKey = (ms) => new Date(ms).toDateString();
+
+/** `Today`, `Yesterday`, a weekday, or a full date. */
+export function dayName(ms) {
+  const now = new Date();
+  if (dayKey(ms) === dayKey(now.getTime())) return t('time.today');
+  const yesterday = new Date(now);
+  yesterday.setDate(now.getDate() - 1);
+  if (dayKey(ms) === dayKey(yesterday.getTime())) return t('time.yesterday');
+  return new Date(ms).getFullYear() === now.getFullYear() ? dayMonth.format(ms) : dayYear.format(ms);
+}
+
+/** `now`, `5 min`, `14:05`, `3 Nov`: short enough for a list. */
+export function ago(ms) {
+  const seconds = (Date.now() - ms) / 1000;
+  if (seconds < 60) return t('time.now');
+  if (seconds < 3600) return t('time.minutes', { n: Math.floor(seconds / 60) });
+  if (dayKey(ms) === dayKey(Date.now())) return timeOfDay(ms);
+  return short.format(ms);
+}
+
+/** `0.4 s`, `12 s`, `3 min 4 s`, `2 h 5 min` */
+export function duration(ms) {
+  if (ms === null || ms === undefined || ms < 0) return t('common.none');
+  const seconds = ms / 1000;
+  if (seconds < 10) return t('time.seconds', { n: seconds.toFixed(1) });
+  if (seconds < 60) return t('time.seconds', { n: Math.round(seconds) });
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return t('time.minSec', { m: minutes, s: Math.round(seconds % 60) });
+  return t('time.hourMin', { h: Math.floor(minutes / 60), m: minutes % 60 });
+}
+
+/** How long an execution ran, or has been running. */
+export function executionDuration(execution) {
+  if (!execution.started_at) return null;
+  return (execution.completed_at ?? Date.now()) - execution.started_at;
+}
+
+/** `812 B`, `1.4 MB` */
+export function bytes(n) {
+  if (n === null || n === undefined) return t('common.none');
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  let unit = 0;
+  let value = n;
+  while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `1,204` */
+export const count = (n) => new Intl.NumberFormat().format(n);
+
+/** `1.2k in, 340 out, $0.01`, or an empty string when nothing is known. */
+export function usage(u) {
+  if (!u) return '';
+  const parts = [];
+  if (u.input_tokens) parts.push(t('usage.in', { n: compact(u.input_tokens) }));
+  if (u.output_tokens) parts.push(t('usage.out', { n: compact(u.output_tokens) }));
+  if (u.cost_usd) parts.push(`$${u.cost_usd < 0.01 ? u.cost_usd.toFixed(4) : u.cost_usd.toFixed(2)}`);
+  return parts.join(' · ');
+}
+
+const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const compact = (n) => compactFormat.format(n);
+
+/** The first line of a text, cut for a title. */
+export function title(text, max = 60) {
+  const line = text.trim().split('\n', 1)[0].trim();
+  return line.length > max ? `${line.slice(0, max - 1).trimEnd()}…` : line;
+}

@@ -1,0 +1,30 @@
+/** The keyboard map outside of fields. */
+import { getPref } from './prefs.js';
+import { navigate } from './router.js';
+import { keysDialog } from './components/account.js';
+
+const SEQUENCE_MS = 1200;
+let pendingG = 0;
+
+const isTyping = (target) => target.closest?.('input, textarea, select, [contenteditable]');
+
+/** Listens from now on. @param {() => void} focusComposer */
+export function startKeys(focusComposer) {
+  addEventListener('keydown', (event) => {
+    if (event.defaultPrevented || event.isComposing) return;
+    if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === 'o') {
+      event.preventDefault();
+      navigate('/');
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector('dialog[open], .menu')) return;
+    if (getPref('singleKeys', 'on') !== 'on') return;
+    const afterG = performance.now() - pendingG < SEQUENCE_MS;
+    pendingG = 0;
+    const action = afterG ? { w: () => navigate('/workers'), e: () => navigate('/executions'), c: () => navigate('/') }[event.key]
+      : { '?': keysDialog, '/': focusComposer, g: () => { pendingG = performance.now(); } }[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+}

@@ -1,0 +1,244 @@
+/** A chat: its messages, the replies being written, the composer. At `/` it is one that does not exist yet. */
+import { h, reconcile, replace, perFrame, announce } from '../dom.js';
+import { t } from '../strings.js';
+import { icon } from '../icons.js';
+import * as api from '../api.js';
+import { store, on, openExecutions, putSession, putExecution, isFinal, stopExecution, randomKey, workerName } from '../store.js';
+import { liveOf, takeGap } from '../live.js';
+import { reconnectStream } from '../stream.js';
+import { transcript } from '../transcript.js';
+import { dayName, title as titleOf } from '../format.js';
+import { navigate, renamePath } from '../router.js';
+import { composer as makeComposer } from '../components/composer.js';
+import { scroller as makeScroller } from '../components/scroller.js';
+import { userMessage, reply } from '../components/message.js';
+import { loadSteps } from '../components/load-steps.js';
+import { attachMenu } from '../components/menu.js';
+import { renameChat, deleteChat } from '../components/chat-actions.js';
+import { emptyState } from '../components/status.js';
+import { toast, toastError } from '../components/toast.js';
+import { greeting } from './greeting.js';
+import { pageHead } from '../components/page-head.js';
+
+const PAGE_MESSAGES = 60;
+
+/** @param {{id?: string}} params @param {URLSearchParams} query `worker` pins a new chat to a worker */
+export function chatPage(params, query) {
+  let id = params.id ?? null;
+  let next = null;
+  let isLoading = false;
+  let pinned = query.get('worker');
+  let creating = null;
+  const offs = [];
+  const views = new Map();
+  const rows = transcript(() => id);
+
+  const column = h('div', { class: 'chat-column', role: 'log', aria: { label: t('chat.log'), live: 'off' } });
+  const top = h('p', { class: 'chat-top small muted', hidden: true });
+  const inner = h('div', { class: 'chat-inner' }, top, column);
+  const scroll = makeScroller(inner, { onTop: loadOlder });
+  const welcome = h('div', { class: 'greeting-slot' });
+  const head = pageHead();
+  const el = h('main', { class: 'chat', id: 'main', tabindex: -1, data: { drop: t('composer.drop') } });
+  const composer = makeComposer({ draftKey: draftKey(), sessionId: ensureSession, onSend: send, onStop: stop, dropTarget: el });
+  el.append(head.el, scroll.el, welcome, h('div', { class: 'composer-dock' }, composer.el));
+
+  const answers = h('select', { class: 'select quiet-select', title: t('chat.answers'), aria: { label: t('chat.answers') }, on: { change: () => pin(answers.value || null) } });
+  const more = h('button', { class: 'icon-button', type: 'button', aria: { label: t('common.actions', { name: t('nav.chats') }) } }, icon('dots'));
+  attachMenu(more, () => [
+    { label: t('common.rename'), icon: 'pencil', run: () => renameChat(store.sessions.get(id)) },
+    { label: t('common.delete'), icon: 'trash', danger: true, run: () => deleteChat(store.sessions.get(id), () => navigate('/')) },
+  ]);
+  head.setActions(answers, more);
+
+  function draftKey() { return `draft.${id ?? 'new'}`; }
+  const session = () => store.sessions.get(id);
+
+  const render = perFrame(() => {
+    reconcile(column, rows.items(), (r) => r.key, createRow, views);
+    el.classList.toggle('is-new', id === null || (rows.isEmpty() && !isLoading && openExecutions(id).length === 0));
+    const open = openExecutions(id);
+    const active = open.find((e) => e.status === 'running') ?? open[0];
+    composer.setStop(!active ? null : open.every((e) => store.stopping.has(e.id)) ? 'stopping' : 'running');
+  });
+
+  function createRow(row) {
+    if (row.kind === 'day') return { el: h('h2', { class: 'day' }, h('span', null, dayName(row.ts))) };
+    return row.kind === 'user' ? userMessage(row) : reply(row);
+  }
+
+  function renderHead() {
+    const s = session();
+    head.setTitle(s?.name || t('chat.untitled'));
+    more.hidden = !s;
+    const value = s ? s.worker_id : pinned;
+    replace(answers, h('option', { value: '' }, t('chat.answersAuto')), [...store.workers.values()].map((w) => h('option', { value: w.id }, w.name)));
+    answers.value = value ?? '';
+    answers.hidden = store.workers.size === 0;
+    const name = workerName(value);
+    composer.setPlaceholder(name ? t('composer.placeholderWorker', { name }) : t('composer.placeholder'));
+    replace(welcome, greeting({ name, onSuggest: composer.setText }));
+  }
+
+  async function pin(workerId) {
+    pinned = workerId;
+    if (id) {
+      try { putSession(await api.patch(`/api/local/sessions/${id}`, { worker_id: workerId })); } catch (error) { toastError(error); }
+    }
+    renderHead();
+  }
+
+  /** Loads the newest page and what is still open; also after a gap in the stream. */
+  async function load() {
+    isLoading = true;
+    try {
+      const [history, executions] = await Promise.all([
+        api.page(`/api/local/sessions/${id}/messages?html=true&limit=${PAGE_MESSAGES}`),
+        api.get(`/api/executions?session_id=${id}&limit=100`),
+        session() ? null : api.get(`/api/local/sessions/${id}`).then(putSession),
+      ]);
+      for (const e of executions) putExecution(e, false);
+      rows.clear();
+      rows.putPage(history.items);
+      next = history.next;
+      isLoading = false;
+      top.hidden = false;
+      top.textContent = next ? t('chat.older') : t('chat.start');
+      renderHead();
+      render();
+      requestAnimationFrame(() => { scroll.toBottom(); if (scroll.nearTop()) loadOlder(); });
+      // A reply that is being written was begun before we came: its earlier steps are in its own stream.
+      for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
+    } catch (error) {
+      isLoading = false;
+      if (error.status === 404) notFound();
+      else toastError(error);
+    }
+  }
+
+  async function loadOlder() {
+    if (!next || isLoading) return;
+    isLoading = true;
+    try {
+      const older = await api.page(next);
+      rows.putPage(older.items);
+      next = older.next;
+      top.textContent = next ? t('chat.older') : t('chat.start');
+      scroll.keepPlace(() => reconcile(column, rows.items(), (r) => r.key, createRow, views));
+    } catch (error) {
+      toastError(error);
+    } finally {
+      isLoading = false;
+    }
+  }
+
+  /** The id of this chat, made on the server when the first message or file needs it. */
+  function ensureSession(name) {
+    if (id) return Promise.resolve(id);
+    creating ??= (async () => {
+      try {
+        const made = await api.postOnce('/api/local/sessions', { name: name || t('chat.untitled'), ...(pinned && { worker_id: pinned }) }, randomKey());
+        id = made.id;
+        putSession(made);
+        composer.moveDraft(draftKey());
+        renamePath(`/chats/${id}`);
+        renderHead();
+        return id;
+      } finally {
+        creating = null;
+      }
+    })();
+    return creating;
+  }
+
+  async function send(content, media) {
+    const key = randomKey();
+    rows.addOutgoing({ key, content, media, state: 'sending', ts: Date.now(), onResend: () => deliver(key), onDiscard: () => { rows.dropOutgoing(key); render(); } });
+    render();
+    requestAnimationFrame(() => scroll.toBottom());
+    await deliver(key);
+  }
+
+  async function deliver(key) {
+    const mine = rows.outgoing(key);
+    if (!mine) return;
+    mine.state = 'sending';
+    render();
+    try {
+      const chat = await ensureSession(titleOf(mine.content || mine.media?.name || ''));
+      const body = { content: mine.content, ...(mine.media && { media_path: mine.media.path }) };
+      const answer = await api.postOnce(`/api/local/sessions/${chat}/messages`, body, key);
+      rows.settle(key, answer);
+      if (!store.executions.has(answer.execution_id)) {
+        putExecution({ id: answer.execution_id, session_id: chat, message_id: answer.id, status: 'pending', queue_position: null, created_at: mine.ts });
+      }
+    } catch (error) {
+      rows.failOutgoing(key);
+      toastError(error);
+    }
+    render();
+  }
+
+  function stop() {
+    for (const e of openExecutions(id)) if (!store.stopping.has(e.id)) stopExecution(e.id).catch(toastError);
+  }
+
+  function onEvent({ name, data, sessionId }) {
+    if (sessionId !== id || id === null) return;
+    if (name === 'message' || name === 'user_message') {
+      const message = rows.putEvent(name, data);
+      if (name === 'message') {
+        const who = message.author?.name ?? t('chat.bee');
+        announce(t('chat.replied', { name: who, text: message.content.slice(0, 600) }));
+      }
+    } else if (name === 'status' && data.status === 'running') {
+      announce(t('chat.replying', { name: workerName(data.worker_id, t('chat.bee')) }));
+    } else if (name === 'status' && isFinal(data.status)) {
+      rows.noteEnded(data.execution_id);
+    } else if (name === 'deleted') {
+      toast(t('chat.deleted'));
+      navigate('/');
+      return;
+    }
+    render();
+  }
+
+  function notFound() {
+    replace(el, head.el, emptyState({ title: t('chat.notFound'), lead: t('chat.notFoundLead'), action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')) }));
+  }
+
+  function onKey(event) {
+    if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open], .menu')) return;
+    if (openExecutions(id).length === 0) return;
+    event.preventDefault();
+    stop();
+  }
+
+  offs.push(
+    on('message', onEvent),
+    on('executions', render),
+    on('live', (executionId) => { if (takeGap(executionId)) reconnectStream(); if (views.has(executionId)) render(); }),
+    on('sessions', renderHead),
+    on('workers', () => { renderHead(); render(); }),
+    on('gap', () => { if (id) load(); }),
+  );
+  addEventListener('keydown', onKey);
+  renderHead();
+  render();
+  if (id) load();
+  if (!matchMedia('(pointer: coarse)').matches) requestAnimationFrame(composer.focus);
+
+  return {
+    el,
+    title: () => session()?.name || t('chat.untitled'),
+    focus: composer.focus,
+    // The page that has just got its id is already the page of that id.
+    update: (p, q) => (p.id ?? null) === id && id !== null && !q.get('worker'),
+    destroy() {
+      offs.forEach((off) => off());
+      removeEventListener('keydown', onKey);
+      scroll.destroy();
+      composer.destroy();
+    },
+  };
+}

@@ -1,0 +1,264 @@
+/**
+ * What the server has said: account, chats, workers, executions, and the replies being written. Filled by fetches and
+ * the stream, read by pages, which are told by topic. Nothing here is guessed, and nothing here draws.
+ *
+ * Topics: `me`, `sessions`, `workers`, `executions`, `live` (an execution id), `message` (an event of a chat),
+ * `connection`, `held`, `gap` (events may have been missed: load your page's data anew).
+ */
+import * as api from './api.js';
+import { applyLive, clearLive, forgetFinished } from './live.js';
+
+const listeners = new Map();
+
+/** The state; pages only read it. */
+export const store = {
+  me: null,
+  held: false,
+  connection: 'connecting',
+  /** @type {Map<string, object>} chats by id */ sessions: new Map(),
+  sessionsNext: null,
+  /** @type {Map<string, object>} */ workers: new Map(),
+  /** @type {Map<string, object>} executions the console has met */ executions: new Map(),
+  /** @type {Set<string>} executions whose end was asked for, until the server says they have ended */ stopping: new Set(),
+};
+
+const EXECUTIONS_KNOWN_MAX = 2000;
+const FINAL = new Set(['completed', 'failed', 'cancelled', 'interrupted']);
+
+/** Whether a status is one that never changes again. */
+export const isFinal = (status) => FINAL.has(status);
+
+/** How an execution or message is shown: a run cut off by a restart is `interrupted`, whatever it is stored as. */
+export function shownStatus({ status, error }) {
+  return status === 'failed' && error === 'interrupted' ? 'interrupted' : status;
+}
+
+/**
+ * Listens to a topic.
+ * @returns {() => void} ends it
+ */
+export function on(topic, fn) {
+  if (!listeners.has(topic)) listeners.set(topic, new Set());
+  listeners.get(topic).add(fn);
+  return () => listeners.get(topic).delete(fn);
+}
+
+/** Tells a topic. */
+export function emit(topic, value) {
+  for (const fn of [...(listeners.get(topic) ?? [])]) fn(value);
+}
+
+/** Forgets everything (signing out). */
+export function clearStore() {
+  store.me = null;
+  store.held = false;
+  for (const map of [store.sessions, store.workers, store.executions, store.stopping]) map.clear();
+  clearLive();
+}
+
+/** Loads what every page needs. */
+export async function loadAll() {
+  await Promise.all([loadMe(), loadSessions(), loadWorkers(), loadExecutions(), checkHeld()]);
+}
+
+export async function loadMe() {
+  store.me = await api.get('/api/me');
+  emit('me');
+}
+
+export async function loadSessions() {
+  const { items, next } = await api.page('/api/local/sessions?limit=200');
+  store.sessions = new Map(items.map((s) => [s.id, s]));
+  store.sessionsNext = next;
+  emit('sessions');
+}
+
+/** The next page of chats. */
+export async function loadMoreSessions() {
+  if (!store.sessionsNext) return;
+  const { items, next } = await api.page(store.sessionsNext);
+  for (const s of items) store.sessions.set(s.id, s);
+  store.sessionsNext = next;
+  emit('sessions');
+}
+
+export async function loadWorkers() {
+  store.workers = new Map((await api.get('/api/workers')).map((w) => [w.id, w]));
+  emit('workers');
+}
+
+async function loadExecutions() {
+  const lists = await Promise.all(['?limit=100', '?status=running', '?status=pending'].map((q) => api.get(`/api/executions${q}`)));
+  for (const execution of lists.flat()) putExecution(execution, false);
+  emit('executions');
+}
+
+/** Asks whether this is a copy that waits for its confirmation. `/readyz` needs no token and may say 503. */
+export async function checkHeld() {
+  try {
+    const response = await fetch('/readyz', { headers: { Accept: 'application/json' } });
+    const body = await response.json();
+    setHeld(body.held === true || body.status === 'held' || body.error === 'held');
+  } catch {
+    // Not JSON or not there: the error code `held` will say so where it matters.
+  }
+}
+
+/** Notes that this copy is held, or is not any more. */
+export function setHeld(held) {
+  if (store.held === held) return;
+  store.held = held;
+  emit('held');
+}
+
+/** Sorted for the list: pinned first, then the latest. */
+export function sessionsByTime() {
+  return [...store.sessions.values()].sort((a, b) => (b.pinned === true) - (a.pinned === true) || b.updated_at - a.updated_at);
+}
+
+export function putSession(session) {
+  store.sessions.set(session.id, session);
+  emit('sessions');
+}
+
+export function dropSession(id) {
+  if (store.sessions.delete(id)) emit('sessions');
+}
+
+export function putWorker(worker) {
+  store.workers.set(worker.id, worker);
+  emit('workers');
+}
+
+export function dropWorker(id) {
+  if (store.workers.delete(id)) emit('workers');
+}
+
+/** Adds or updates an execution. */
+export function putExecution(execution, tell = true) {
+  store.executions.set(execution.id, { ...store.executions.get(execution.id), ...execution });
+  if (isFinal(execution.status)) store.stopping.delete(execution.id);
+  if (store.executions.size > EXECUTIONS_KNOWN_MAX) trimExecutions();
+  if (tell) emit('executions', execution.id);
+}
+
+function trimExecutions() {
+  for (const [id, execution] of store.executions) {
+    if (store.executions.size <= EXECUTIONS_KNOWN_MAX * 0.9) return;
+    if (isFinal(execution.status)) store.executions.delete(id);
+  }
+}
+
+/** Fetches one execution. */
+export async function loadExecution(id) {
+  const execution = await api.get(`/api/executions/${encodeURIComponent(id)}`);
+  putExecution(execution);
+  return execution;
+}
+
+/** A chat's executions that have not ended, in the order in which they were asked for. */
+export function openExecutions(sessionId) {
+  return [...store.executions.values()]
+    .filter((e) => e.session_id === sessionId && !isFinal(e.status))
+    .sort((a, b) => (a.created_at ?? Infinity) - (b.created_at ?? Infinity) || (a.id < b.id ? -1 : 1));
+}
+
+/** `running`, `failed` or null: what the dot beside a chat shows. */
+export function sessionState(sessionId) {
+  let latest = null;
+  for (const e of store.executions.values()) {
+    if (e.session_id !== sessionId) continue;
+    if (!isFinal(e.status)) return 'running';
+    if (!latest || e.id > latest.id) latest = e;
+  }
+  return latest?.status === 'failed' ? 'failed' : null;
+}
+
+/** The name to show for who answers an execution. */
+export function workerName(workerId, fallback) {
+  return store.workers.get(workerId)?.name ?? fallback ?? null;
+}
+
+/** Asks an execution to end; it is shown as stopping until the server says that it has. */
+export async function stopExecution(id) {
+  store.stopping.add(id);
+  emit('executions', id);
+  try {
+    await api.post(`/api/executions/${encodeURIComponent(id)}/cancel`);
+  } catch (error) {
+    store.stopping.delete(id);
+    emit('executions', id);
+    if (error.status !== 409) throw error;
+    await loadExecution(id);
+  }
+}
+
+/** Runs an execution again. @returns {Promise<object>} the new one */
+export async function retryExecution(id) {
+  const execution = await api.postOnce(`/api/executions/${encodeURIComponent(id)}/retry`, {}, crypto.randomUUID?.() ?? randomKey());
+  putExecution(execution);
+  return execution;
+}
+
+/** A key for `Idempotency-Key` where `crypto.randomUUID` is missing (plain http on another host). */
+export function randomKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+const wantedWorkers = debounce(() => loadWorkers().catch(() => {}), 150);
+const wantedSessions = debounce(() => loadSessions().catch(() => {}), 150);
+
+function debounce(fn, ms) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(fn, ms); };
+}
+
+/** One event of `/api/stream`. */
+export function applyEvent(name, data) {
+  const sessionId = data.session_id ?? null;
+  if (name === 'status') applyStatus(data);
+  else if (name === 'session') applySession(data);
+  else if (name === 'deleted') dropSession(sessionId ?? data.id);
+  else if (name === 'message' || name === 'user_message') touchSession(sessionId, data);
+  if (applyLive(name, data)) emit('live', data.execution_id);
+  if (name === 'usage') applyUsage(data);
+  emit('message', { name, data, sessionId });
+  if (name === 'message') forgetFinished();
+}
+
+function applyStatus(data) {
+  const id = data.execution_id;
+  const known = store.executions.get(id);
+  putExecution({
+    id,
+    status: data.status,
+    queue_position: data.queue_position ?? null,
+    worker_id: data.worker_id ?? known?.worker_id ?? null,
+    session_id: data.session_id ?? known?.session_id ?? null,
+    created_at: known?.created_at ?? Date.now(),
+  });
+  wantedWorkers();
+  // The event is short; the row has the rest (times, engine, usage, error).
+  if (!known || isFinal(data.status) || data.status === 'running') loadExecution(id).catch(() => {});
+}
+
+function applyUsage(data) {
+  const known = store.executions.get(data.execution_id);
+  if (!known) return;
+  const { input_tokens, output_tokens, cost_usd } = data.usage ?? data;
+  putExecution({ id: known.id, status: known.status, usage: { input_tokens, output_tokens, cost_usd } });
+}
+
+function applySession(data) {
+  const id = data.session_id ?? data.id;
+  const known = store.sessions.get(id);
+  if (!known) return wantedSessions();
+  const { session_id, execution_id, id: _, ...fields } = data.session ?? data;
+  putSession({ ...known, ...fields, id });
+}
+
+function touchSession(id, data) {
+  const known = store.sessions.get(id);
+  if (!known) return wantedSessions();
+  putSession({ ...known, updated_at: Math.max(known.updated_at, data.created_at ?? data.ts ?? Date.now()) });
+}
