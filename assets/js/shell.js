@@ -89,10 +89,10 @@ function showConnection(state) {
 }
 
 function notFoundPage() {
-  const head = pageHead('');
+  const head = pageHead(t('page.notFound'));
   return {
     el: h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el,
-      emptyState({ title: t('page.notFound'), lead: t('page.notFoundLead'), action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('page.home')) })),
+      emptyState({ title: t('page.notFoundLead'), lead: '', action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('page.home')) })),
     title: () => t('page.notFound'),
   };
 }

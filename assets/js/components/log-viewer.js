@@ -35,11 +35,11 @@ export function logViewer(execution) {
   const view = h('div', { class: 'log-view', tabindex: 0, role: 'region', aria: { label: t('log.title') } }, earlier, lines, note);
   const follow = h('button', { class: 'button small', type: 'button', on: { click: () => setFollowing(!isFollowing, true) } });
   const fillFollow = slot(follow);
-  const wrap = h('button', { class: 'button small', type: 'button', on: { click: () => setWrap(!view.classList.contains('wrap')) } }, icon('wrap'), h('span', null, t('log.wrap')));
-  const download = h('a', { class: 'button small', href: logUrl(id), download: `${id}.log` }, icon('download'), h('span', null, t('log.download')));
+  const wrap = h('button', { class: 'button small', type: 'button', aria: { label: t('log.wrap') }, on: { click: () => setWrap(!view.classList.contains('wrap')) } }, icon('wrap'), h('span', null, t('log.wrap')));
+  const download = h('a', { class: 'button small', href: logUrl(id), download: `${id}.log`, aria: { label: t('log.download') } }, icon('download'), h('span', null, t('log.download')));
   const live = h('span', { class: 'badge badge-running' }, h('span', { class: 'dot dot-running' }), t('log.live'));
   const size = h('span', { class: 'small muted' });
-  const el = h('section', { class: 'log card', aria: { label: t('log.title') } },
+  const el = h('section', { class: 'log card' },
     h('header', { class: 'log-head' }, h('h2', null, t('log.title')), live, size, h('div', { class: 'row' }, follow, wrap, download)), view);
 
   function setWrap(isOn) {
@@ -50,7 +50,9 @@ export function logViewer(execution) {
 
   function setFollowing(isOn, isAsked = false) {
     isFollowing = isOn;
-    fillFollow(String(isOn), () => [icon(isOn ? 'pause' : 'arrowDown'), h('span', null, t(isOn ? 'log.pause' : isOpen ? 'log.follow' : 'log.later'))]);
+    const label = t(isOn ? 'log.pause' : isOpen ? 'log.follow' : 'log.later');
+    follow.setAttribute('aria-label', label);
+    fillFollow(label, () => [icon(isOn ? 'pause' : 'arrowDown'), h('span', null, label)]);
     if (isOn && isAsked && windowWasCut) restart();
     else if (isOn) { flush(); view.scrollTop = view.scrollHeight; }
   }

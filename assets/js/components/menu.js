@@ -16,10 +16,10 @@ export function attachMenu(anchor, itemsOf) {
     event.preventDefault();
     event.stopPropagation();
     if (menu) { menu.hidePopover(); return; }
-    menu = h('div', { class: 'menu', role: 'menu', popover: 'auto', aria: { label: anchor.getAttribute('aria-label') } },
+    menu = h('div', { class: 'menu', role: 'menu', popover: 'auto', aria: { label: anchor.getAttribute('aria-label') ?? anchor.textContent } },
       itemsOf().map((item) => (item instanceof Node ? item : menuItem(item, () => menu?.hidePopover()))));
-    // Inside a <dialog> or an inert page the popover still belongs to its button's tree.
-    (anchor.closest('dialog') ?? document.body).append(menu);
+    // Beside its button, so that it is in the same landmark and the same dialog; the top layer lifts it out.
+    anchor.after(menu);
     menu.addEventListener('toggle', (e) => {
       if (e.newState !== 'closed') return;
       const hadFocus = menu.contains(document.activeElement) || document.activeElement === document.body;

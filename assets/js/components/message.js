@@ -114,11 +114,11 @@ export function reply(item) {
   };
 
   const replyFoot = (message, factList, canLoad) => [
+    h('span', { class: 'facts' },
+      h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)), factList.map((fact) => h('span', null, fact))),
     message.content && copyButton(() => message.content),
     canLoad && h('button', { class: 'icon-button small', type: 'button', title: t('chat.steps'), aria: { label: t('chat.steps') }, on: { click: (e) => loadSteps(executionId, e.currentTarget) } }, icon('tool')),
     executionId && h('a', { class: 'icon-button small', href: `/executions/${executionId}`, data: { route: '' }, title: t('chat.details'), aria: { label: t('chat.details') } }, icon('executions')),
-    h('span', { class: 'facts' },
-      h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)), factList.map((fact) => h('span', null, fact))),
   ];
 
   const update = (next) => (next.message ? updateFinal(next.message) : updateLive());

@@ -20,7 +20,7 @@ export function sidebar() {
   const more = h('button', { class: 'button quiet small', type: 'button', hidden: true, on: { click: () => loadMoreSessions().catch(toastError) } }, t('common.more'));
   const nav = [['/workers', 'workers', 'nav.workers'], ['/executions', 'executions', 'nav.executions']].map(([path, glyph, label]) =>
     h('a', { class: 'nav-item', href: path, data: { route: '' } }, icon(glyph), h('span', null, t(label)), h('span', { class: 'nav-count', hidden: true })));
-  const account = h('button', { class: 'account', type: 'button', aria: { label: t('nav.account') } });
+  const account = h('button', { class: 'account', type: 'button' });
   attachMenu(account, () => [
     themeChoice(),
     { label: store.me?.password_generated ? t('password.offerAction') : t('menu.password'), icon: 'key', run: passwordDialog },
@@ -61,7 +61,7 @@ export function sidebar() {
   }
   narrow.addEventListener('change', fit);
   fit();
-  panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && isOpen()) { e.stopPropagation(); close(); } });
+  panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && isOpen() && !document.querySelector('.menu')) { e.stopPropagation(); close(); } });
 
   function renderChats() {
     const sessions = sessionsByTime();
@@ -83,7 +83,7 @@ export function sidebar() {
 
   function renderAccount() {
     const name = store.me?.username ?? store.me?.name ?? 'admin';
-    replace(account, h('span', { class: 'account-face', aria: { hidden: 'true' } }, [...name][0].toUpperCase()), h('span', { class: 'account-name' }, name), icon('dots'));
+    replace(account, h('span', { class: 'account-face', aria: { hidden: 'true' } }, [...name][0].toUpperCase()), h('span', { class: 'account-name' }, name), h('span', { class: 'visually-hidden' }, `: ${t('nav.account')}`), icon('dots'));
   }
 
   function setCurrent(path) {
