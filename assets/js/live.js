@@ -56,6 +56,8 @@ const APPLY = {
   partial(entry, data) {
     entry.text = data.text ?? '';
     entry.bytes = encoder.encode(entry.text).length;
+    // What was thought so far follows a partial reply whole.
+    entry.thinking = '';
     entry.gap = false;
   },
   thinking(entry, data) {
@@ -63,7 +65,7 @@ const APPLY = {
   },
   tool_call(entry, data) {
     const known = entry.tools.get(data.id);
-    entry.tools.set(data.id, { state: 'running', output: null, ...known, id: data.id, name: data.name, args: data.args });
+    entry.tools.set(data.id, { state: 'running', output: null, ...known, id: data.id, name: data.name, args: parsed(data.args) });
   },
   tool_result(entry, data) {
     const known = entry.tools.get(data.id) ?? { id: data.id, name: data.name ?? data.id, args: null };
@@ -83,6 +85,16 @@ const APPLY = {
     entry.done = true;
   },
 };
+
+/** Arguments come as JSON or as the text of it. */
+function parsed(args) {
+  if (typeof args !== 'string') return args;
+  try {
+    return JSON.parse(args);
+  } catch {
+    return args;
+  }
+}
 
 /** Offsets count bytes of UTF-8, as the server stores the reply. */
 function cutTo(entry, offset) {

@@ -30,7 +30,7 @@ export const isFinal = (status) => FINAL.has(status);
 
 /** How an execution or message is shown: a run cut off by a restart is `interrupted`, whatever it is stored as. */
 export function shownStatus({ status, error }) {
-  return status === 'failed' && error === 'interrupted' ? 'interrupted' : status;
+  return status === 'failed' && /^interrupted\b/.test(error ?? '') ? 'interrupted' : status;
 }
 
 /**
@@ -218,6 +218,7 @@ export function applyEvent(name, data) {
   const sessionId = data.session_id ?? null;
   if (name === 'status') applyStatus(data);
   else if (name === 'session') applySession(data);
+  else if (name === 'worker') wantedWorkers();
   else if (name === 'deleted') dropSession(sessionId ?? data.id);
   else if (name === 'message' || name === 'user_message') touchSession(sessionId, data);
   if (applyLive(name, data)) emit('live', data.execution_id);
@@ -252,8 +253,10 @@ function applyUsage(data) {
 function applySession(data) {
   const id = data.session_id ?? data.id;
   const known = store.sessions.get(id);
-  if (!known) return wantedSessions();
-  const { session_id, execution_id, id: _, ...fields } = data.session ?? data;
+  const session = data.session ?? data;
+  // An event that only names the chat says that it changed; the list has how.
+  if (!known || session.name === undefined) return wantedSessions();
+  const { session_id, execution_id, id: _, ...fields } = session;
   putSession({ ...known, ...fields, id });
 }
 

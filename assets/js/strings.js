@@ -120,7 +120,7 @@ const en = {
   'chat.unread': 'unread',
   'chat.sending': 'Sending…',
   'chat.notSent': 'Not sent.',
-  'chat.queued': ({ n }) => (n > 0 ? `Queued, ${n === 1 ? 'next' : `number ${n}`} in line` : 'Queued'),
+  'chat.queued': ({ n }) => (n > 0 ? `Queued, ${n} before it` : 'Queued, next in line'),
   'chat.unqueue': 'Remove from queue',
   'chat.working': 'Working',
   'chat.stopping': 'Stopping…',

@@ -17,7 +17,7 @@ export function attachMenu(anchor, itemsOf) {
     event.stopPropagation();
     if (menu) { menu.hidePopover(); return; }
     menu = h('div', { class: 'menu', role: 'menu', popover: 'auto', aria: { label: anchor.getAttribute('aria-label') ?? anchor.textContent } },
-      itemsOf().map((item) => (item instanceof Node ? item : menuItem(item, () => menu?.hidePopover()))));
+      itemsOf().map((item) => (item instanceof Node ? item : menuItem(item, () => { menu?.hidePopover(); anchor.focus(); }))));
     // Beside its button, so that it is in the same landmark and the same dialog; the top layer lifts it out.
     anchor.after(menu);
     menu.addEventListener('toggle', (e) => {

@@ -36,6 +36,14 @@ export function userMessage(item) {
   return { el, update };
 }
 
+/** Shows a text that grows at its end without touching what is there, so that a selection in it stays. */
+function growText(el, text) {
+  const node = el.firstChild;
+  if (el.childNodes.length === 1 && node.nodeType === Node.TEXT_NODE && text.startsWith(node.data)) {
+    if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
+  } else setText(el, text);
+}
+
 function footOf({ message, queued, state, onResend, onDiscard }) {
   if (state === 'failed') {
     return [h('span', { class: 'danger-text' }, t('chat.notSent')),
@@ -90,7 +98,7 @@ export function reply(item) {
     const live = liveOf(executionId);
     setAuthor(workerName(execution?.worker_id, execution?.worker_name));
     stepsView.update(live, true);
-    setText(body, live?.text ?? '');
+    growText(body, live?.text ?? '');
     body.classList.add('is-plain');
     setStage(store.stopping.has(executionId) ? t('chat.stopping') : t('chat.working'));
   };

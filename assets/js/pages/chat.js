@@ -1,5 +1,5 @@
 /** A chat: its messages, the replies being written, the composer. At `/` it is one that does not exist yet. */
-import { h, reconcile, replace, perFrame, announce } from '../dom.js';
+import { h, reconcile, replace, perFrame, announce, slot } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import * as api from '../api.js';
@@ -54,12 +54,30 @@ export function chatPage(params, query) {
   function draftKey() { return `draft.${id ?? 'new'}`; }
   const session = () => store.sessions.get(id);
 
+  const fillAnswers = slot(answers);
+  const fillWelcome = slot(welcome);
+  /** @type {Map<string, object>} the rows as drawn last, by key */
+  let shown = new Map();
+  const written = new Set();
+
+  function draw() {
+    const items = rows.items();
+    shown = new Map(items.map((row) => [row.key, row]));
+    reconcile(column, items, (row) => row.key, createRow, views);
+  }
+
+  /** A reply grew: only it is drawn again. */
+  const drawWritten = perFrame(() => {
+    for (const key of written) if (shown.has(key)) views.get(key)?.update(shown.get(key));
+    written.clear();
+  });
+
   const render = perFrame(() => {
-    reconcile(column, rows.items(), (r) => r.key, createRow, views);
+    draw();
     el.classList.toggle('is-new', id === null || (rows.isEmpty() && !isLoading && openExecutions(id).length === 0));
     const open = openExecutions(id);
-    const active = open.find((e) => e.status === 'running') ?? open[0];
-    composer.setStop(!active ? null : open.every((e) => store.stopping.has(e.id)) ? 'stopping' : 'running');
+    const active = activeOf(open);
+    composer.setStop(!active ? null : store.stopping.has(active.id) ? 'stopping' : 'running');
   });
 
   function createRow(row) {
@@ -72,12 +90,13 @@ export function chatPage(params, query) {
     head.setTitle(s?.name || t('chat.untitled'));
     more.hidden = !s;
     const value = s ? s.worker_id : pinned;
-    replace(answers, h('option', { value: '' }, t('chat.answersAuto')), [...store.workers.values()].map((w) => h('option', { value: w.id }, w.name)));
+    const workers = [...store.workers.values()].map((w) => [w.id, w.name]);
+    fillAnswers(JSON.stringify(workers), () => [['', t('chat.answersAuto')], ...workers].map(([value_, label]) => h('option', { value: value_ }, label)));
     answers.value = value ?? '';
     answers.hidden = store.workers.size === 0;
     const name = workerName(value);
     composer.setPlaceholder(name ? t('composer.placeholderWorker', { name }) : t('composer.placeholder'));
-    replace(welcome, greeting({ name, onSuggest: composer.setText }));
+    fillWelcome(`greeting ${name}`, () => greeting({ name, onSuggest: composer.setText }));
   }
 
   async function pin(workerId) {
@@ -124,7 +143,7 @@ export function chatPage(params, query) {
       rows.putPage(older.items);
       next = older.next;
       top.textContent = next ? t('chat.older') : t('chat.start');
-      scroll.keepPlace(() => reconcile(column, rows.items(), (r) => r.key, createRow, views));
+      scroll.keepPlace(draw);
     } catch (error) {
       toastError(error);
     } finally {
@@ -179,8 +198,12 @@ export function chatPage(params, query) {
     render();
   }
 
+  /** What Stop is about: the run that goes on, or the one that would be next. What waits behind it stays. */
+  const activeOf = (open) => open.find((e) => e.status === 'running') ?? open[0];
+
   function stop() {
-    for (const e of openExecutions(id)) if (!store.stopping.has(e.id)) stopExecution(e.id).catch(toastError);
+    const active = activeOf(openExecutions(id));
+    if (active && !store.stopping.has(active.id)) stopExecution(active.id).catch(toastError);
   }
 
   function onEvent({ name, data, sessionId }) {
@@ -217,7 +240,7 @@ export function chatPage(params, query) {
   offs.push(
     on('message', onEvent),
     on('executions', render),
-    on('live', (executionId) => { if (takeGap(executionId)) reconnectStream(); if (views.has(executionId)) render(); }),
+    on('live', (executionId) => { if (takeGap(executionId)) reconnectStream(); written.add(executionId); drawWritten(); }),
     on('sessions', renderHead),
     on('workers', () => { renderHead(); render(); }),
     on('gap', () => { if (id) load(); }),
