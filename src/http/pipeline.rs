@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LINK, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, LINK, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -147,6 +147,8 @@ impl<S: Authenticate> Pipeline<S> {
         if parts.method == Method::HEAD {
             parts.method = Method::GET;
         }
+        // Any other origin was refused or is on the list.
+        let own_origin = cross_origin.is_none() && parts.headers.contains_key(ORIGIN);
         let bytes_max = body_bytes_max(&route.policy, &parts.headers);
         if body.size_hint().lower() > bytes_max {
             return Err(ApiError::payload_too_large(route.policy.body_bytes_max));
@@ -157,6 +159,7 @@ impl<S: Authenticate> Pipeline<S> {
             values,
             policy: route.policy,
             peer,
+            own_origin,
             id: id.clone(),
             closing: self.closing.clone(),
         };

@@ -36,6 +36,7 @@ pub struct Request {
     pub(super) values: PathValues,
     pub(super) policy: Policy,
     pub(super) peer: IpAddr,
+    pub(super) own_origin: bool,
     pub(super) id: RequestId,
     pub(super) closing: CancellationToken,
 }
@@ -64,6 +65,11 @@ impl Request {
     /// The address of the other end of the connection.
     pub fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// Whether a page of ours asked, by its `Origin`. Where a cookie changes something, only that counts.
+    pub fn is_own_origin(&self) -> bool {
+        self.own_origin
     }
 
     /// The id of this request, as the client and the log know it.

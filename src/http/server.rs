@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,9 @@ use super::socket::Socket;
 
 /// How long to wait when the system gives out no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections over the limit that are closed with care at the same time.
+const TURNED_AWAY_MAX: usize = 64;
 
 /// What one connection, and all of them, may take.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +126,7 @@ impl<S: Authenticate> Server<S> {
             running.clone(),
         ));
         let connections = Connections::new(limits);
+        let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let abort = CancellationToken::new();
         loop {
             let (stream, peer) = tokio::select! {
@@ -136,7 +141,7 @@ impl<S: Authenticate> Server<S> {
                 },
             };
             let Some(slot) = connections.admit(peer.ip()) else {
-                turn_away(&stream);
+                turn_away(stream, limits, &turning_away);
                 continue;
             };
             let entered = running.enter();
@@ -162,10 +167,17 @@ impl<S: Authenticate> Server<S> {
     }
 }
 
-/// Tells one connection too many why it is closed. The send buffer of a new socket is empty, so this does not wait.
-fn turn_away(stream: &TcpStream) {
+/// Tells one connection too many why it is closed. A few at a time are closed with care; under a flood the rest are
+/// just told, which does not wait because the send buffer of a new socket is empty.
+fn turn_away(stream: TcpStream, limits: Limits, turning_away: &Arc<Semaphore>) {
     let error = ApiError::new(ErrorCode::Overloaded, "Too many connections").retry_after(5);
     let _ = stream.try_write(&raw_answer(pipeline::refuse(error)));
+    if let Ok(permit) = Arc::clone(turning_away).try_acquire_owned() {
+        tokio::spawn(async move {
+            Socket::new(stream, limits.write_stall).close().await;
+            drop(permit);
+        });
+    }
 }
 
 /// One connection and what its task needs.
@@ -205,13 +217,20 @@ impl<S: Authenticate> Connection<S> {
             connection.poll_without_shutdown(cx).map(Some)
         })
         .await;
-        let Some(ended) = ended else { return };
-        let parts = connection.into_parts();
-        let mut socket = parts.io.into_inner();
-        if let Some(error) = ended
+        if let Some(ended) = ended {
+            let parts = connection.into_parts();
+            let socket = parts.io.into_inner();
+            // Boxed, because what is only needed at the end would otherwise be part of every idle connection.
+            Box::pin(self.finish(ended, socket, parts.read_buf)).await;
+        }
+    }
+
+    /// Ends a connection that hyper is done with. `unread` is what had arrived of the next request.
+    async fn finish(&self, ended: hyper::Result<()>, mut socket: Socket, unread: Bytes) {
+        let refusal = ended
             .err()
-            .and_then(|error| self.explain(&error, &socket, &parts.read_buf))
-        {
+            .and_then(|error| self.explain(&error, &socket, &unread));
+        if let Some(error) = refusal {
             let answer = raw_answer(pipeline::refuse(error));
             if socket.replace_bare(&answer).await.is_err() {
                 return;
@@ -226,6 +245,9 @@ impl<S: Authenticate> Connection<S> {
             return Some(ApiError::bad_request(
                 "The request head did not arrive in time",
             ));
+        }
+        if error.is_parse_version_h2() {
+            return Some(ApiError::bad_request("HTTP/2 is not spoken here"));
         }
         if !error.is_parse() {
             return None;

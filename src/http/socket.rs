@@ -63,7 +63,8 @@ impl Socket {
         }
         let _ = timeout(LINGER, async {
             self.stream.shutdown().await?;
-            let mut scratch = [0; 4096];
+            // On the heap and only now: an array here would be part of every idle connection.
+            let mut scratch = vec![0; 4096];
             while self.stream.read(&mut scratch).await? > 0 {}
             io::Result::Ok(())
         })

@@ -61,6 +61,7 @@ fn routes() -> Vec<Route<State>> {
         get("/events", events).public(),
         get("/disguised", disguised).public(),
         get("/file", file).public(),
+        get("/flood", flood).public(),
         get("/old", hello).public().deprecated(
             1_767_225_600,
             "Fri, 01 Jan 2027 00:00:00 GMT",
@@ -155,6 +156,18 @@ async fn disguised(_: Arc<State>, req: Request) -> Result<Response, ApiError> {
         ),
         _ => Ok(Response::text(DISGUISE)),
     }
+}
+
+async fn flood(state: Arc<State>, _: Request) -> Result<Response, ApiError> {
+    struct Flood(Arc<State>, Bytes);
+    impl Drop for Flood {
+        fn drop(&mut self) {
+            self.0.seen.send("dropped").unwrap();
+        }
+    }
+    let flood = Flood(state, Bytes::from(vec![b'a'; 64 * 1024]));
+    let chunks = stream::repeat_with(move || Ok(flood.1.clone()));
+    Ok(Response::stream("text/plain", chunks))
 }
 
 async fn file(_: Arc<State>, req: Request) -> Result<Response, ApiError> {
@@ -661,6 +674,7 @@ async fn what_is_no_http_is_refused_like_anything_else() {
         b"GET /hello HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xff\xff\xff\xff\xff",
         b"GET /hello HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /hello HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
     ] {
         let answer = server.send(nonsense).await;
@@ -720,6 +734,17 @@ async fn a_slow_head_is_told_so_and_an_idle_connection_just_closed() {
     idle.write("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(idle.answer().await.status, 200);
     assert!(idle.is_closed().await);
+}
+
+/// Who asks for much and reads nothing holds a connection no longer than the limit, and no memory.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up() {
+    let limits = |limits: &mut Limits| limits.write_stall = Duration::from_millis(100);
+    let mut server = TestServer::start_with(limits, Origins::default()).await;
+    let mut client = server.connect().await;
+    client.write("GET /flood HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(server.seen().await, "dropped");
+    assert!(server.stop().await);
 }
 
 #[tokio::test]
@@ -888,6 +913,7 @@ async fn one_connection_too_many_is_told_and_a_free_place_is_taken_again() {
         assert_eq!(client.answer().await.status, 200);
     }
     let mut third = server.connect().await;
+    third.write(hello).await;
     third.answer().await.is_refusal(503, "overloaded");
     drop(first);
     let served = async {
