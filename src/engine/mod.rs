@@ -179,3 +179,12 @@ pub trait Engine: Send + Sync + 'static {
         Box::<command::TextParser>::default()
     }
 }
+
+/// stub
+pub struct Engines;
+impl Engines {
+    /// stub
+    pub fn resolve(&self, _name: &str) -> Result<std::sync::Arc<dyn Engine>, EngineError> { Err(EngineError::new("engine_missing","x")) }
+    /// stub
+    pub fn recovered_text(&self, _name:&str, _log:&std::path::Path)->String{String::new()}
+}

@@ -4,6 +4,7 @@
 //! what an event means. There is no buffer of events for any reader: a reader asks the store for what follows its
 //! position, so a slow one loses nothing and costs nothing. Start reading at [`Feed`], then [`reader`].
 
+pub mod frames;
 pub mod live;
 pub mod reader;
 

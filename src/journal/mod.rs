@@ -1,7 +1,9 @@
 //! The journal: every change Skep ever made, in order, on disk before anyone hears of it.
 //!
-//! Owns: the bytes of `journal/` and `snapshots/`, and every sync they need. Must never know: commands, tables,
-//! nouns, HTTP; a payload is bytes with a version. Start reading at [`log`], then `segment.rs`, which judges what a crash left.
+//! Owns: the bytes of `journal/` and `snapshots/`, every sync they need, and the one thread through which changes go. Must
+//! never know: nouns, HTTP. Below [`log`] and [`snapshot`] a payload is bytes with a version; `writer.rs` and
+//! [`materialise`] alone know that it is a command and that there are tables. Start reading at [`Journal`], then
+//! `writer.rs`, then [`log`].
 
 mod active;
 mod blocks;
@@ -10,7 +12,9 @@ pub mod error;
 pub mod faulty_disk;
 
 pub mod format;
+mod handle;
 pub mod log;
+pub mod materialise;
 pub mod reader;
 mod repair;
 pub mod retention;
@@ -19,11 +23,15 @@ mod segment;
 pub mod snapshot;
 
 mod survey;
+mod writer;
 
 pub use disk::Disk;
 pub use error::JournalError;
 pub use format::{Frame, Record};
+pub use handle::{Health, Journal, SubmitError};
 pub use log::{Appended, Log, Options, Position, Recovery, Reserve, TornTail};
+pub use materialise::Opened;
+pub use writer::{FREE_BYTES_MIN, Observer, WriterLimits};
 
 #[cfg(test)]
 mod tests;

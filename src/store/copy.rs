@@ -108,7 +108,7 @@ fn fits<T: Value>(bytes: &[u8]) -> bool {
     }
 }
 
-/// SHA-256 over names and rows of all tables but the file's own identity: equal for equal content.
+/// SHA-256 over names and rows of all tables but what belongs to the file: equal for equal content.
 pub fn digest(view: &ReadTx) -> Result<[u8; 32], StoreError> {
     let mut sink = Digester {
         hasher: Sha256::new(),
@@ -135,7 +135,10 @@ impl Sink for Digester {
     }
 
     fn row(&mut self, key: &[u8], value: &[u8]) -> std::io::Result<()> {
-        if key != super::meta::FILE_IDENTITY.as_bytes() {
+        if !super::meta::OF_THE_FILE
+            .iter()
+            .any(|name| name.as_bytes() == key)
+        {
             self.part(key);
             self.part(value);
         }

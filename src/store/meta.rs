@@ -19,6 +19,10 @@ pub const ACCOUNT: &str = "account";
 pub const BEE: &str = "bee";
 /// The identity of the file these tables were written to: on any other file they are not trusted.
 pub const FILE_IDENTITY: &str = "file_identity";
+/// Where the journal was at the last checkpoint: a start reads on from there.
+pub const POSITION: &str = "position";
+/// What belongs to this file and not to its content: equal hives may differ in it.
+pub const OF_THE_FILE: [&str; 2] = [FILE_IDENTITY, POSITION];
 
 /// The value of `key`, if it was ever set.
 pub fn get<T: DeserializeOwned>(tx: &impl Tx, key: &'static str) -> Result<Option<T>, StoreError> {

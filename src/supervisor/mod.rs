@@ -1,7 +1,299 @@
 //! The supervisor: owns every running execution.
 //!
-//! Owns who answers a message, the queue, start, stop and settlement of executions. Must never know HTTP. Start reading
-//! at [`routing::route`].
+//! Owns who answers a message, the queue, start, stop and settlement of executions; it alone changes an execution after
+//! it was queued. Must never know HTTP. Start reading at [`Supervisor`], then [`run`]; [`routing::route`] stands alone.
 
 mod matching;
 pub mod routing;
+mod run;
+mod settle;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use crate::command::{CancelPending, Refusal};
+use crate::data_dir::DataDir;
+use crate::engine::{Engines, Stop};
+use crate::execution_log::LogLength;
+use crate::feed::Feed;
+use crate::journal::{Journal, SubmitError};
+use crate::model::{ExecutionId, ExecutionStatus, Millis, SessionId, WorkerId};
+use crate::store::{Store, StoreError, executions};
+
+/// How long the supervisor waits before it tries again what the store or the disk refused.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What may be set of the supervisor.
+#[derive(Debug, Clone)]
+pub struct SupervisorLimits {
+    /// Executions that run at once.
+    pub concurrent_max: usize,
+    /// The time one may run when its worker says nothing.
+    pub timeout: Duration,
+    /// The size of a log at which a run is ended.
+    pub log_bytes_max: u64,
+}
+
+/// Everything the supervisor works with.
+pub struct Parts {
+    /// The data directory.
+    pub data: Arc<DataDir>,
+    /// The tables.
+    pub store: Arc<Store>,
+    /// The journal.
+    pub journal: Journal,
+    /// The feed.
+    pub feed: Arc<Feed>,
+    /// The engines.
+    pub engines: Arc<Engines>,
+    /// Its bounds.
+    pub limits: SupervisorLimits,
+    /// The clock.
+    pub clock: fn() -> Millis,
+    /// Notified whenever an execution may have become able to start.
+    pub wake: Arc<Notify>,
+}
+
+/// Starts, watches and ends executions.
+pub struct Supervisor {
+    parts: Parts,
+    running: Mutex<HashMap<ExecutionId, Entry>>,
+    /// Workers that are being deleted: nothing of theirs starts.
+    barred: Mutex<HashSet<WorkerId>>,
+    /// Told after every end of a run.
+    ended: watch::Sender<u64>,
+    held: AtomicBool,
+    closing: AtomicBool,
+}
+
+/// A running execution, as the supervisor's callers see it.
+struct Entry {
+    worker: Option<WorkerId>,
+    session: Option<SessionId>,
+    stop: watch::Sender<Option<Stop>>,
+    log: Option<watch::Receiver<LogLength>>,
+    pid: Option<watch::Receiver<Option<u32>>>,
+}
+
+/// What a cancel met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It runs and was told to stop.
+    Stopping,
+    /// It waited and is cancelled now.
+    Done,
+    /// It had ended before.
+    AlreadyFinal,
+    /// There is no such execution.
+    Unknown,
+}
+
+impl Supervisor {
+    /// A supervisor that does nothing yet; `held` until [`Supervisor::release`].
+    pub fn new(parts: Parts, held: bool) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            running: Mutex::default(),
+            barred: Mutex::default(),
+            ended: watch::Sender::new(0),
+            held: AtomicBool::new(held),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Settles what a crash left, then starts what may run, until [`Supervisor::close`].
+    pub async fn supervise(self: Arc<Self>) {
+        self.settle().await;
+        loop {
+            self.start_what_may_run().await;
+            if self.closing.load(Ordering::Acquire) {
+                return;
+            }
+            self.parts.wake.notified().await;
+        }
+    }
+
+    /// Whether the queue is held because this is a copy.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// The queue of a copy goes on.
+    pub fn release(&self) {
+        self.held.store(false, Ordering::Release);
+        self.parts.wake.notify_one();
+    }
+
+    /// How many executions run.
+    pub fn running_count(&self) -> usize {
+        self.running().len()
+    }
+
+    /// How far the log of a running execution is; `None` for one that does not run.
+    pub fn log_length(&self, id: ExecutionId) -> Option<watch::Receiver<LogLength>> {
+        self.running().get(&id).and_then(|entry| entry.log.clone())
+    }
+
+    /// The process of a running execution.
+    pub fn pid(&self, id: ExecutionId) -> Option<u32> {
+        self.running().get(&id).and_then(|entry| entry.pid.as_ref().and_then(|pid| *pid.borrow()))
+    }
+
+    /// Takes an execution out of the queue, or tells it to stop.
+    pub async fn cancel(&self, id: ExecutionId) -> Result<Cancelled, SubmitError> {
+        if self.stop(id, Stop::Cancelled) {
+            return Ok(Cancelled::Stopping);
+        }
+        match self.parts.journal.submit(CancelPending { id, at: self.now() }).await {
+            Ok(_) => Ok(Cancelled::Done),
+            Err(SubmitError::Refused(Refusal::NotFound(_))) => Ok(Cancelled::Unknown),
+            // It began to run, or ended, since we looked.
+            Err(SubmitError::Refused(_)) if self.stop(id, Stop::Cancelled) => Ok(Cancelled::Stopping),
+            Err(SubmitError::Refused(_)) => Ok(Cancelled::AlreadyFinal),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stops what runs in a chat and waits until nothing of it is left.
+    pub async fn stop_session(&self, session: SessionId) {
+        self.stop_where(|entry| entry.session == Some(session)).await;
+    }
+
+    /// Stops what a worker runs, waits until nothing of it is left, and starts nothing of it until the guard is dropped.
+    pub async fn bar_worker(self: &Arc<Self>, worker: WorkerId) -> Barred {
+        self.barred.lock().unwrap_or_else(PoisonError::into_inner).insert(worker);
+        let barred = Barred { supervisor: self.clone(), worker };
+        self.stop_where(|entry| entry.worker == Some(worker)).await;
+        barred
+    }
+
+    /// Ends every run; what runs is told as interrupted. Nothing starts any more.
+    pub async fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.parts.wake.notify_one();
+        let mut ended = self.ended.subscribe();
+        loop {
+            let ids: Vec<ExecutionId> = self.running().keys().copied().collect();
+            if ids.is_empty() {
+                return;
+            }
+            for id in ids {
+                self.stop(id, Stop::Shutdown);
+            }
+            let _ = ended.changed().await;
+        }
+    }
+
+    async fn stop_where(&self, matches: impl Fn(&Entry) -> bool) {
+        let mut ended = self.ended.subscribe();
+        loop {
+            let ids: Vec<ExecutionId> =
+                self.running().iter().filter(|(_, entry)| matches(entry)).map(|(id, _)| *id).collect();
+            if ids.is_empty() {
+                return;
+            }
+            for id in ids {
+                self.stop(id, Stop::Cancelled);
+            }
+            let _ = ended.changed().await;
+        }
+    }
+
+    /// Tells a running execution to stop; the first reason stays.
+    fn stop(&self, id: ExecutionId, reason: Stop) -> bool {
+        let running = self.running();
+        let Some(entry) = running.get(&id) else { return false };
+        entry.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            if is_first {
+                *stop = Some(reason);
+            }
+            is_first
+        });
+        true
+    }
+
+    async fn start_what_may_run(self: &Arc<Self>) {
+        while !self.is_held() && !self.closing.load(Ordering::Acquire) {
+            match self.take_next() {
+                Ok(Some((id, stop))) => {
+                    let supervisor = self.clone();
+                    tokio::spawn(async move {
+                        supervisor.run(id, stop).await;
+                        supervisor.running().remove(&id);
+                        supervisor.ended.send_modify(|count| *count += 1);
+                        supervisor.parts.wake.notify_one();
+                    });
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the queue could not be read");
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
+            }
+        }
+    }
+
+    /// The next execution whose worker and chat are free, entered as running.
+    fn take_next(&self) -> Result<Option<(ExecutionId, watch::Receiver<Option<Stop>>)>, StoreError> {
+        let mut running = self.running();
+        if running.len() >= self.parts.limits.concurrent_max {
+            return Ok(None);
+        }
+        let mut busy_workers = self.barred.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        busy_workers.extend(running.values().filter_map(|entry| entry.worker));
+        let mut busy_sessions: HashSet<SessionId> =
+            running.values().filter_map(|entry| entry.session).collect();
+        let found = self.parts.store.read(|tx| {
+            executions::find_in_queue(tx, |waiting| {
+                // Whoever waits makes those behind it in the same line wait too.
+                let worker_is_free = waiting.worker.is_none_or(|worker| busy_workers.insert(worker));
+                let session_is_free = waiting.session.is_none_or(|session| busy_sessions.insert(session));
+                worker_is_free && session_is_free && !running.contains_key(&waiting.execution)
+            })
+        })?;
+        let Some(next) = found else { return Ok(None) };
+        let (stop, stopped) = watch::channel(None);
+        let entry =
+            Entry { worker: next.worker, session: next.session, stop, log: None, pid: None };
+        running.insert(next.execution, entry);
+        Ok(Some((next.execution, stopped)))
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<ExecutionId, Entry>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Millis {
+        (self.parts.clock)()
+    }
+
+    /// A directory for one run alone.
+    fn temp_dir(id: ExecutionId) -> PathBuf {
+        std::env::temp_dir().join(format!("skep-{id}"))
+    }
+
+    /// Whether an execution is known to be final, for followers of its log.
+    pub fn is_final(&self, id: ExecutionId) -> Result<bool, StoreError> {
+        let found = self.parts.store.read(|tx| executions::get(tx, id))?;
+        Ok(found.is_none_or(|execution| ExecutionStatus::is_final(execution.status)))
+    }
+}
+
+/// A worker that nothing starts for; dropping it lets things go on.
+pub struct Barred {
+    supervisor: Arc<Supervisor>,
+    worker: WorkerId,
+}
+
+impl Drop for Barred {
+    fn drop(&mut self) {
+        self.supervisor.barred.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.worker);
+        self.supervisor.parts.wake.notify_one();
+    }
+}

@@ -1,0 +1,222 @@
+//! Signing in, staying signed in, signing out; the account itself.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::caller::{refused, require};
+use crate::app::App;
+use crate::auth::password::PasswordError;
+use crate::auth::token::{Claims, TokenKind};
+use crate::command::{ChangePassword, CreateLogin, RevokeLogin};
+use crate::http::{ApiError, ErrorCode, Request, Response};
+use crate::model::{Account, Login, LoginId};
+use crate::store::accounts;
+
+/// Where the refresh cookie is sent, and nowhere else.
+const REFRESH_PATH: &str = "/api/auth";
+/// Where the cookie for images and downloads is sent.
+const MEDIA_PATH: &str = "/api";
+
+#[derive(Deserialize)]
+struct Credentials {
+    username: String,
+    password: String,
+}
+
+/// `POST /api/auth/login` -- name and password for tokens.
+pub async fn log_in(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    let Credentials { username, password } = req.json().await?;
+    let account = account(&app)?;
+    let hash = (username == account.username).then(|| account.password_hash.clone());
+    check_password(&app, &req, username, password, hash).await?;
+    sign_in(&app, &account).await
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: String,
+}
+
+/// `POST /api/auth/redeem` -- the code of the printed link for tokens, once.
+pub async fn redeem(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    const WHO: &str = "sign-in link";
+    let Code { code } = req.json().await?;
+    let (peer, now) = (req.peer(), app.now());
+    app.throttle.check(peer, WHO, now).map_err(too_many_failures)?;
+    if !app.sign_in.redeem(&code, now) {
+        app.throttle.failed(peer, WHO, now);
+        return Err(ApiError::new(
+            ErrorCode::InvalidCredentials,
+            "This sign-in link was used before or is too old; sign in with the password, or restart Skep for a new link",
+        ));
+    }
+    sign_in(&app, &account(&app)?).await
+}
+
+#[derive(Deserialize)]
+struct RefreshToken {
+    refresh_token: Option<String>,
+}
+
+/// `POST /api/auth/refresh` -- a refresh token, from the body or the console's cookie, for a new access token.
+pub async fn refresh(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    let (token, by_cookie) = refresh_token(&app, &mut req).await?;
+    let (claims, _) = verify_refresh(&app, &token)?;
+    let account = account(&app)?;
+    let seconds = app.config.access_token_s;
+    let access = issue(&app, &account, TokenKind::Access, &claims.family, seconds);
+    let answer = Response::ok(&json!({ "access_token": access, "expires_in": seconds }));
+    if !by_cookie {
+        return Ok(answer);
+    }
+    let left_s = claims.exp.saturating_sub(app.now() / 1000);
+    let media = issue(&app, &account, TokenKind::Media, &claims.family, left_s);
+    Ok(answer
+        .with_cookie(app.cookies.set("refresh", &token, REFRESH_PATH, left_s))
+        .with_cookie(app.cookies.set("media", &media, MEDIA_PATH, left_s)))
+}
+
+/// `POST /api/auth/logout` -- ends a sign-in for good.
+pub async fn log_out(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    let (token, _) = refresh_token(&app, &mut req).await?;
+    let (_, login) = verify_refresh(&app, &token)?;
+    app.journal.submit(RevokeLogin { id: login }).await?;
+    Ok(Response::ok(&json!({ "status": "logged_out" }))
+        .with_cookie(app.cookies.clear("refresh", REFRESH_PATH))
+        .with_cookie(app.cookies.clear("media", MEDIA_PATH)))
+}
+
+/// `GET /api/me` -- the account.
+pub async fn get_me(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let account = account(&app)?;
+    Ok(Response::ok(&json!({
+        "username": account.username,
+        "password_generated": account.password_generated,
+        "created_at": account.created_at,
+        "instance_id": app.issuer(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "held": app.is_held(),
+    })))
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    old_password: Option<String>,
+    new_password: String,
+}
+
+/// `POST /api/me/password` -- a new password. Every sign-in made before is over; the answer holds a new one.
+pub async fn change_password(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let body: NewPassword = req.json().await?;
+    let account = account(&app)?;
+    if !account.password_generated {
+        let old = body.old_password;
+        let old = old.ok_or_else(|| ApiError::bad_request("old_password: is missing"))?;
+        let hash = Some(account.password_hash.clone());
+        check_password(&app, &req, account.username.clone(), old, hash).await?;
+    }
+    let hashed = app.passwords.hash(body.new_password).await;
+    let password_hash = hashed.map_err(|error| match error {
+        PasswordError::NotHashed => ApiError::internal(error),
+        error => ApiError::validation([("new_password", error.to_string())]),
+    })?;
+    let change = ChangePassword { password_hash, replaces_hash: Some(account.password_hash) };
+    let account = app.journal.submit(change).await?;
+    sign_in(&app, &account).await
+}
+
+fn account(app: &App) -> Result<Account, ApiError> {
+    let account = app.store.read(|tx| accounts::get(tx))?;
+    account.ok_or_else(|| ApiError::internal("there is no account"))
+}
+
+async fn check_password(
+    app: &App,
+    req: &Request,
+    username: String,
+    password: String,
+    hash: Option<String>,
+) -> Result<(), ApiError> {
+    let (passwords, throttle) = (&app.passwords, &app.throttle);
+    match passwords.log_in(throttle, req.peer(), username, password, hash, app.clock).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ApiError::invalid_credentials()),
+        Err(seconds) => Err(too_many_failures(seconds)),
+    }
+}
+
+/// A new sign-in: its tokens, in the body and as the console's cookies.
+async fn sign_in(app: &App, account: &Account) -> Result<Response, ApiError> {
+    let now = app.now();
+    let refresh_s = app.config.refresh_token_s;
+    let login = Login {
+        id: app.ids.next(),
+        epoch: account.epoch,
+        revoked: false,
+        created_at: now,
+        expires_at: now + refresh_s * 1000,
+    };
+    let family = login.id.to_string();
+    app.journal.submit(CreateLogin { login }).await?;
+    let token = |kind, seconds| issue(app, account, kind, &family, seconds);
+    let refresh = token(TokenKind::Refresh, refresh_s);
+    let media = token(TokenKind::Media, refresh_s);
+    let body = json!({
+        "access_token": token(TokenKind::Access, app.config.access_token_s),
+        "refresh_token": refresh,
+        "expires_in": app.config.access_token_s,
+    });
+    Ok(Response::ok(&body)
+        .with_cookie(app.cookies.set("refresh", &refresh, REFRESH_PATH, refresh_s))
+        .with_cookie(app.cookies.set("media", &media, MEDIA_PATH, refresh_s)))
+}
+
+fn issue(app: &App, account: &Account, kind: TokenKind, family: &str, seconds: u64) -> String {
+    let now_s = app.now() / 1000;
+    app.key.issue(&Claims {
+        iss: app.issuer(),
+        sub: account.username.clone(),
+        kind,
+        jti: Uuid::now_v7().to_string(),
+        family: family.to_owned(),
+        epoch: account.epoch.into(),
+        scopes: None,
+        iat: now_s,
+        exp: now_s + seconds,
+    })
+}
+
+/// The refresh token of the body, else of the cookie; a cookie counts only when our own page sent it, which the
+/// pipeline has checked wherever there is an `Origin`.
+async fn refresh_token(app: &App, req: &mut Request) -> Result<(String, bool), ApiError> {
+    let body: Option<RefreshToken> = req.json_optional().await?;
+    if let Some(token) = body.and_then(|body| body.refresh_token) {
+        return Ok((token, false));
+    }
+    let is_ours = req.header("origin").is_some() && req.header("sec-fetch-site") != Some("cross-site");
+    match req.cookie(&app.cookies.name("refresh")) {
+        Some(cookie) if is_ours => Ok((cookie.to_owned(), true)),
+        _ => Err(ApiError::missing_token()),
+    }
+}
+
+fn verify_refresh(app: &App, token: &str) -> Result<(Claims, LoginId), ApiError> {
+    let now_s = app.now() / 1000;
+    let claims = app.key.verify(token, &app.issuer(), TokenKind::Refresh, now_s).map_err(refused)?;
+    let id: LoginId = claims.family.parse().map_err(|_| ApiError::invalid_token())?;
+    let epoch = account(app)?.epoch;
+    match app.store.read(|tx| accounts::get_login(tx, id))? {
+        Some(login) if !login.revoked && login.epoch == epoch => Ok((claims, id)),
+        _ => Err(ApiError::invalid_token()),
+    }
+}
+
+fn too_many_failures(seconds: u64) -> ApiError {
+    ApiError::rate_limited("Too many failed attempts; wait before the next one", seconds)
+        .details(json!({ "family": "login", "limit": 5, "windowSeconds": 60 }))
+}

@@ -1,0 +1,97 @@
+//! How each layer's error becomes an answer; the only such place.
+
+use crate::command::Refusal;
+use crate::data_dir::DataDirError;
+use crate::http::{ApiError, ErrorCode};
+use crate::journal::SubmitError;
+use crate::model::Invalid;
+use crate::store::StoreError;
+
+/// When a client should try again what the disk or a queue refused, seconds.
+const RETRY_AFTER_S: u64 = 5;
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Encode { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Io(_)
+            | StoreError::Redb(_) => Self::internal(error),
+            StoreError::Closed => shutting_down(),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => refusal.into(),
+            SubmitError::StorageFull => Self::new(
+                ErrorCode::StorageFull,
+                "The disk is full; nothing was lost, and freeing space is enough to go on",
+            )
+            .retry_after(RETRY_AFTER_S),
+            SubmitError::ReadOnly(_) => Self::new(
+                ErrorCode::ReadOnly,
+                "The disk failed to keep a change, so no more are taken; check it and start again",
+            )
+            .retry_after(RETRY_AFTER_S)
+            .cause(error),
+            SubmitError::Overloaded => Self::new(
+                ErrorCode::Overloaded,
+                "Too much is waiting to be written; try again shortly",
+            )
+            .retry_after(1),
+            SubmitError::Closed => shutting_down(),
+            SubmitError::Internal(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let sentence = capitalised(&refusal.to_string());
+        match refusal {
+            Refusal::NotFound(noun) => Self::not_found(noun),
+            Refusal::NameTaken { .. } | Refusal::WrongState(_) => Self::conflict(sentence),
+            Refusal::Full(_) => {
+                Self::new(ErrorCode::Overloaded, sentence).retry_after(RETRY_AFTER_S)
+            }
+        }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::validation([(invalid.field, invalid.message)])
+    }
+}
+
+impl From<DataDirError> for ApiError {
+    fn from(error: DataDirError) -> Self {
+        match error {
+            DataDirError::InUse { .. }
+            | DataDirError::NotADirectory(_)
+            | DataDirError::Io { .. }
+            | DataDirError::Instance { .. } => Self::internal(error),
+        }
+    }
+}
+
+/// 409: this is a copy that waits for its confirmation.
+pub(super) fn held() -> ApiError {
+    ApiError::new(
+        ErrorCode::Held,
+        "This is a copy of another hive and runs nothing until you let it; confirm it first",
+    )
+}
+
+fn shutting_down() -> ApiError {
+    ApiError::new(ErrorCode::ShuttingDown, "The server is shutting down").retry_after(RETRY_AFTER_S)
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next();
+    first.map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

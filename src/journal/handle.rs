@@ -1,0 +1,144 @@
+//! What the rest of Skep holds of the journal: a place to submit changes to.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{oneshot, watch};
+
+use super::Disk;
+use super::materialise::Opened;
+use super::writer::{Job, Observer, Submission, Writer, WriterLimits};
+use crate::command::{Outcome, Refusal, Submit};
+use crate::data_dir::DataDir;
+use crate::model::Millis;
+
+/// Why a change was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// By the rules; nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The disk is full. Freeing space is enough to go on.
+    #[error("the disk is full")]
+    StorageFull,
+    /// A sync failed: no change is taken any more.
+    #[error("the journal takes no more changes: {0}")]
+    ReadOnly(String),
+    /// More changes wait than may.
+    #[error("too many changes wait")]
+    Overloaded,
+    /// The server is shutting down.
+    #[error("the journal is closed")]
+    Closed,
+    /// A fault of Skep's own.
+    #[error("a change failed: {0}")]
+    Internal(String),
+}
+
+/// How the journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Changes are taken.
+    Good,
+    /// The disk is full.
+    StorageFull,
+    /// A sync failed.
+    ReadOnly(String),
+}
+
+/// The journal, open. Cloning it gives another handle to the same one.
+#[derive(Clone)]
+pub struct Journal {
+    jobs: SyncSender<Job>,
+    health: watch::Receiver<Health>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Journal {
+    /// Starts the writer's thread on what was opened.
+    pub fn start(
+        opened: Opened,
+        disk: Disk,
+        data: &DataDir,
+        limits: WriterLimits,
+        clock: fn() -> Millis,
+        observer: Observer,
+    ) -> std::io::Result<Self> {
+        let (jobs, receiver) = sync_channel(limits.commands_waiting_max);
+        let (health_sender, health) = watch::channel(Health::Good);
+        let writer = Writer {
+            disk,
+            root: data.root().to_owned(),
+            snapshots: data.snapshots(),
+            store: opened.store,
+            log: opened.log,
+            jobs: receiver,
+            own_jobs: jobs.clone(),
+            observer,
+            health: health_sender,
+            limits,
+            clock,
+            state: Default::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Self {
+            jobs,
+            health,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Makes a change. When this returns `Ok`, it is on disk and every reader sees it.
+    pub async fn submit<C: Submit>(&self, change: C) -> Result<C::Outcome, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Submit(Submission {
+            command: change.into(),
+            answer,
+        }))?;
+        let outcome: Outcome = answered.await.map_err(|_| SubmitError::Closed)??;
+        C::outcome(outcome)
+            .ok_or_else(|| SubmitError::Internal("another command's outcome".to_owned()))
+    }
+
+    /// Forgets for good what was deleted: writes a snapshot and removes everything older.
+    pub async fn purge(&self) -> Result<(), SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Purge(answer))?;
+        answered.await.map_err(|_| SubmitError::Closed)?
+    }
+
+    /// How the journal is, now and from now on.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
+    /// Writes what waits, makes the tables durable and ends the writer.
+    pub async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.clone();
+        // The queue may be full: this waits its turn, away from the runtime's threads.
+        let sent = tokio::task::spawn_blocking(move || jobs.send(Job::Close(answer)).is_ok()).await;
+        if matches!(sent, Ok(true)) {
+            let _ = answered.await;
+        }
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<(), SubmitError> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::Overloaded,
+            TrySendError::Disconnected(_) => SubmitError::Closed,
+        })
+    }
+}

@@ -1,0 +1,544 @@
+//! The writer: one thread through which every change goes.
+//!
+//! A batch is applied to the tables, appended to the journal with one sync, committed, shown to streams and answered, in
+//! this order: nobody hears of a change that could still be lost, and nothing is in the journal that the tables refuse.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{oneshot, watch};
+
+use super::log::Log;
+use super::materialise;
+use super::retention::removable;
+use super::snapshot;
+use super::{Disk, Frame, Health, JournalError, SubmitError};
+use crate::command::{self, Added, Apply, Command, Outcome, Rejection};
+use crate::model::Millis;
+use crate::store::{Store, StoreError, WriteTx, meta};
+
+/// The version of the encoding of a frame's payload; the payload's own first byte is the record version.
+pub(super) const PAYLOAD_VERSION: u16 = 1;
+
+/// A change is refused when the disk has less room than this: what the tables and the logs of running engines need to
+/// come to an end.
+pub const FREE_BYTES_MIN: u64 = 16 << 20;
+
+/// The wait after which an idle writer makes a checkpoint.
+const CHECKPOINT_IDLE: Duration = Duration::from_millis(1_500);
+
+/// The longest time a busy writer goes without a checkpoint.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the writer is asked for.
+pub(super) enum Job {
+    Submit(Submission),
+    /// Forgets deleted things now: a new snapshot, and nothing older.
+    Purge(oneshot::Sender<Result<(), SubmitError>>),
+    /// A snapshot was written (or not).
+    SnapshotDone(Result<u64, String>),
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct Submission {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Result<Outcome, SubmitError>>,
+}
+
+/// Who is told what became durable, on the writer's thread; it must not block.
+pub type Observer = Box<dyn Fn(&[Added]) + Send>;
+
+/// Bounds of the writer.
+#[derive(Debug, Clone)]
+pub struct WriterLimits {
+    /// Commands that share one sync.
+    pub batch_commands_max: usize,
+    /// Commands that may wait.
+    pub commands_waiting_max: usize,
+    /// A segment is sealed at this size at the earliest.
+    pub segment_bytes_min: u64,
+    /// A segment is sealed at this age at the latest.
+    pub segment_age_max: Duration,
+    /// redb is synced once this much was appended.
+    pub checkpoint_dirty_bytes: u64,
+}
+
+pub(super) struct Writer {
+    pub(super) disk: Disk,
+    pub(super) root: PathBuf,
+    pub(super) snapshots: PathBuf,
+    pub(super) store: Arc<Store>,
+    pub(super) log: Log,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) own_jobs: std::sync::mpsc::SyncSender<Job>,
+    pub(super) observer: Observer,
+    pub(super) health: watch::Sender<Health>,
+    pub(super) limits: WriterLimits,
+    pub(super) clock: fn() -> Millis,
+    pub(super) state: State,
+}
+
+/// What changes between two batches.
+#[derive(Default)]
+pub(super) struct State {
+    /// Bytes appended since the last checkpoint.
+    dirty_bytes: u64,
+    last_checkpoint: Option<Instant>,
+    /// The journal has records that the tables lack, because redb could not commit.
+    tables_are_behind: bool,
+    snapshot_running: bool,
+    purges: Vec<oneshot::Sender<Result<(), SubmitError>>>,
+}
+
+/// A command on its way through a batch.
+struct Pending {
+    submission: Submission,
+    payload: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        let mut batch = Vec::with_capacity(self.limits.batch_commands_max);
+        loop {
+            let wait = if self.state.dirty_bytes > 0 {
+                CHECKPOINT_IDLE
+            } else {
+                Duration::from_secs(60)
+            };
+            let job = match self.jobs.recv_timeout(wait) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.checkpoint();
+                    self.rotate_if_due();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            };
+            let mut job = Some(job);
+            let mut bytes = 0;
+            while let Some(next) = job.take() {
+                match next {
+                    Job::Submit(submission) => {
+                        if let Some(pending) = encode(submission) {
+                            bytes += pending.payload.len();
+                            batch.push(pending);
+                        }
+                        let is_full = batch.len() >= self.limits.batch_commands_max
+                            || bytes + super::format::PAYLOAD_BYTES_MAX
+                                > super::format::BATCH_BYTES_MAX;
+                        if !is_full {
+                            job = self.jobs.try_recv().ok();
+                        }
+                    }
+                    other => {
+                        self.write_all(std::mem::take(&mut batch));
+                        match other {
+                            Job::Submit(_) => {}
+                            Job::Purge(answer) => self.purge(answer),
+                            Job::SnapshotDone(result) => self.snapshot_done(result),
+                            Job::Close(answer) => {
+                                self.close();
+                                let _ = answer.send(());
+                                return;
+                            }
+                        }
+                    }
+                }
+            }
+            self.write_all(std::mem::take(&mut batch));
+            let is_due = self.state.dirty_bytes >= self.limits.checkpoint_dirty_bytes
+                || (self.state.dirty_bytes > 0
+                    && self
+                        .state
+                        .last_checkpoint
+                        .is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL));
+            if is_due {
+                self.checkpoint();
+            }
+            self.rotate_if_due();
+        }
+    }
+
+    /// Writes a batch; when one of its commands breaks it, its commands one by one.
+    fn write_all(&mut self, batch: Vec<Pending>) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Err((batch, cause)) = self.write(batch) {
+            if batch.len() == 1 {
+                for pending in batch {
+                    let kind = pending.submission.command.kind();
+                    tracing::error!(command = kind, cause, "a command could not be applied");
+                    answer(
+                        pending.submission,
+                        Err(SubmitError::Internal(cause.clone())),
+                    );
+                }
+                return;
+            }
+            for pending in batch {
+                self.write_all(vec![pending]);
+            }
+        }
+    }
+
+    /// Writes a batch as a whole. `Err` gives it back untouched: one of its commands panicked or the store failed.
+    fn write(&mut self, batch: Vec<Pending>) -> Result<(), (Vec<Pending>, String)> {
+        if let Err(error) = self.make_ready(&batch) {
+            refuse(batch, &error);
+            return Ok(());
+        }
+        let tx = match self.store.begin_write(false) {
+            Ok(tx) => tx,
+            Err(error) => return Err((batch, error.to_string())),
+        };
+        let first_seq = self.log.next_seq();
+        let applied = catch_unwind(AssertUnwindSafe(|| apply_all(&tx, &batch, first_seq)));
+        let (results, added) = match applied {
+            Ok(Ok(applied)) => applied,
+            Ok(Err(error)) => {
+                // An aborted transaction leaves nothing; if even that fails, reopening does.
+                let _ = tx.abort();
+                return Err(self.after_store_error(batch, &error));
+            }
+            Err(panic) => {
+                drop(tx);
+                return Err((batch, format!("panic: {}", panic_text(panic.as_ref()))));
+            }
+        };
+        let accepted = batch
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_ok());
+        let frames: Vec<Frame<'_>> = accepted
+            .map(|(pending, _)| Frame {
+                version: PAYLOAD_VERSION,
+                payload: &pending.payload,
+            })
+            .collect();
+        if frames.is_empty() {
+            let _ = tx.abort();
+        } else {
+            match self.log.append_batch(&frames) {
+                Ok(appended) => self.state.dirty_bytes += appended.bytes,
+                Err(error) => {
+                    let _ = tx.abort();
+                    let error = self.journal_failed(error);
+                    refuse(batch, &error);
+                    return Ok(());
+                }
+            }
+            if let Err(error) = tx.commit() {
+                tracing::error!(%error, "the tables could not be committed; they are opened again and caught up");
+                self.state.tables_are_behind = true;
+                if let Err(error) = self.catch_up() {
+                    // On disk and to be seen once the tables have caught up; the client is not told it is done.
+                    refuse(batch, &error);
+                    return Ok(());
+                }
+            }
+            (self.observer)(&added);
+        }
+        for (pending, result) in batch.into_iter().zip(results) {
+            answer(pending.submission, result.map_err(SubmitError::Refused));
+        }
+        Ok(())
+    }
+
+    /// Everything that can refuse a batch before it is begun.
+    fn make_ready(&mut self, batch: &[Pending]) -> Result<(), SubmitError> {
+        if let Some(reason) = self.log.failure() {
+            return Err(SubmitError::ReadOnly(reason.to_owned()));
+        }
+        let free = self.disk.free_bytes(&self.root).unwrap_or(u64::MAX);
+        if free < FREE_BYTES_MIN {
+            self.set_health(Health::StorageFull);
+            return Err(SubmitError::StorageFull);
+        }
+        if self.state.tables_are_behind {
+            self.catch_up()?;
+        }
+        let bytes: usize = batch
+            .iter()
+            .map(|pending| pending.payload.len() + super::format::FRAME_HEADER_BYTES)
+            .sum();
+        self.log
+            .reserve(bytes as u64)
+            .map_err(|error| self.journal_failed(error))?;
+        self.set_health(Health::Good);
+        Ok(())
+    }
+
+    fn journal_failed(&mut self, error: JournalError) -> SubmitError {
+        match error {
+            JournalError::StorageFull { .. } => {
+                self.set_health(Health::StorageFull);
+                SubmitError::StorageFull
+            }
+            JournalError::PayloadTooLarge { .. } | JournalError::BatchTooLarge { .. } => {
+                SubmitError::Internal(error.to_string())
+            }
+            error => {
+                tracing::error!(%error, "the journal takes no more changes");
+                self.set_health(Health::ReadOnly(error.to_string()));
+                SubmitError::ReadOnly(error.to_string())
+            }
+        }
+    }
+
+    fn set_health(&self, health: Health) {
+        self.health.send_if_modified(|now| {
+            let changed = *now != health;
+            if changed {
+                tracing::info!(from = ?now, to = ?health, "the journal's health changed");
+                *now = health;
+            }
+            changed
+        });
+    }
+
+    /// After a storage error redb refuses everything until it is opened again.
+    fn after_store_error(
+        &mut self,
+        batch: Vec<Pending>,
+        error: &StoreError,
+    ) -> (Vec<Pending>, String) {
+        if matches!(error, StoreError::Io(_) | StoreError::Redb(_)) {
+            self.state.tables_are_behind = true;
+            let _ = self.catch_up();
+        }
+        (batch, error.to_string())
+    }
+
+    /// Opens the tables again and replays what they lack.
+    fn catch_up(&mut self) -> Result<(), SubmitError> {
+        let caught_up = self
+            .store
+            .reopen()
+            .map_err(materialise::Error::from)
+            .and_then(|()| materialise::replay(&self.store, &self.log));
+        match caught_up {
+            Ok(_) => {
+                self.state.tables_are_behind = false;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the tables could not be caught up; trying again with the next change");
+                self.set_health(Health::StorageFull);
+                Err(SubmitError::StorageFull)
+            }
+        }
+    }
+
+    /// Makes the tables durable, so that a start has little to replay.
+    fn checkpoint(&mut self) {
+        if self.state.dirty_bytes == 0
+            || self.state.tables_are_behind
+            || self.log.failure().is_some()
+        {
+            return;
+        }
+        self.state.last_checkpoint = Some(Instant::now());
+        if let Err(error) = self.log.mark() {
+            let _ = self.journal_failed(error);
+            return;
+        }
+        match materialise::checkpoint(&self.store, &self.log) {
+            Ok(()) => self.state.dirty_bytes = 0,
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint failed; the journal has everything");
+                self.state.tables_are_behind = true;
+            }
+        }
+    }
+
+    fn rotate_if_due(&mut self) {
+        let is_large = self.log.active_bytes() >= self.segment_bytes();
+        let is_old = u128::from(self.log.active_age_ms((self.clock)()))
+            >= self.limits.segment_age_max.as_millis();
+        if (is_large || is_old) && !self.state.snapshot_running {
+            self.rotate();
+        }
+    }
+
+    /// A segment grows with the tables: writing a snapshot of a large hive every 64 MiB would be most of the work.
+    fn segment_bytes(&self) -> u64 {
+        let tables = std::fs::metadata(self.store.path()).map_or(0, |metadata| metadata.len());
+        self.limits.segment_bytes_min.max(tables / 2)
+    }
+
+    fn rotate(&mut self) {
+        if self.state.tables_are_behind || self.log.last_seq() == 0 {
+            return;
+        }
+        self.checkpoint();
+        let now = (self.clock)();
+        if let Err(error) = self.log.seal_and_rotate(now) {
+            let _ = self.journal_failed(error);
+            return;
+        }
+        let seq = self.log.last_seq();
+        let view = match self.store.view() {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot could not be begun");
+                return;
+            }
+        };
+        self.state.snapshot_running = true;
+        let (disk, dir, done) = (
+            self.disk.clone(),
+            self.snapshots.clone(),
+            self.own_jobs.clone(),
+        );
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        let spawned = thread.spawn(move || {
+            let result = materialise::write_snapshot(&disk, &dir, seq, &view);
+            let _ = done.send(Job::SnapshotDone(
+                result.map(|()| seq).map_err(|error| error.to_string()),
+            ));
+        });
+        if let Err(error) = spawned {
+            self.snapshot_done(Err(error.to_string()));
+        }
+    }
+
+    fn snapshot_done(&mut self, result: Result<u64, String>) {
+        self.state.snapshot_running = false;
+        let purges = std::mem::take(&mut self.state.purges);
+        match result {
+            Ok(seq) => {
+                tracing::info!(seq, "wrote a snapshot");
+                let pruned = self.prune(!purges.is_empty());
+                if let Err(error) = &pruned {
+                    tracing::warn!(%error, "superseded files could not be removed");
+                }
+                for purge in purges {
+                    let answer = pruned
+                        .as_ref()
+                        .map(|_| ())
+                        .map_err(|error| SubmitError::Internal(error.to_string()));
+                    let _ = purge.send(answer);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error,
+                    "a snapshot could not be written; the journal has everything"
+                );
+                for purge in purges {
+                    let _ = purge.send(Err(SubmitError::Internal(error.clone())));
+                }
+            }
+        }
+    }
+
+    /// Removes what newer files supersede: with patience for slow copies, or `at_once`.
+    fn prune(&mut self, at_once: bool) -> Result<(), JournalError> {
+        let files = snapshot::list(&self.disk, &self.snapshots)?;
+        let (superseded, segments_below) = if at_once {
+            let newest = files.last().map(|newest| newest.seq + 1);
+            let older = files.iter().rev().skip(1).map(|file| file.path.clone());
+            (older.collect(), newest)
+        } else {
+            let removable = removable(&files, SystemTime::now());
+            (removable.snapshots, removable.segments_below)
+        };
+        for file in superseded {
+            self.disk
+                .remove_file(&file)
+                .map_err(JournalError::io("remove", &file))?;
+        }
+        self.disk
+            .sync_dir(&self.snapshots)
+            .map_err(JournalError::io("sync", &self.snapshots))?;
+        if let Some(seq) = segments_below {
+            self.log.remove_segments_below(seq)?;
+        }
+        Ok(())
+    }
+
+    fn purge(&mut self, answer: oneshot::Sender<Result<(), SubmitError>>) {
+        self.state.purges.push(answer);
+        if !self.state.snapshot_running {
+            self.rotate();
+            if !self.state.snapshot_running {
+                self.snapshot_done(Err("the journal could not be sealed".to_owned()));
+            }
+        }
+    }
+
+    fn close(mut self) {
+        self.checkpoint();
+        self.store.close();
+        if self.log.failure().is_none()
+            && let Err(error) = self.log.close()
+        {
+            tracing::error!(%error, "the journal could not be closed; the next start repairs it");
+        }
+    }
+}
+
+/// What became of each command of a batch, and the events they added.
+type Applied = (Vec<Result<Outcome, command::Refusal>>, Vec<Added>);
+
+fn apply_all(tx: &WriteTx, batch: &[Pending], first_seq: u64) -> Result<Applied, StoreError> {
+    let mut cx = Apply::new(tx);
+    let mut results = Vec::with_capacity(batch.len());
+    let mut accepted = 0;
+    for pending in batch {
+        match pending.submission.command.apply(&mut cx) {
+            Ok(outcome) => {
+                accepted += 1;
+                results.push(Ok(outcome));
+            }
+            Err(Rejection::Refused(refusal)) => results.push(Err(refusal)),
+            Err(Rejection::Store(error)) => return Err(error),
+        }
+    }
+    if accepted > 0 {
+        meta::set(tx, meta::APPLIED_SEQ, &(first_seq + accepted - 1))?;
+    }
+    Ok((results, cx.added))
+}
+
+fn encode(submission: Submission) -> Option<Pending> {
+    match command::encode(&submission.command) {
+        Ok(payload) if payload.len() <= super::format::PAYLOAD_BYTES_MAX => Some(Pending {
+            submission,
+            payload,
+        }),
+        Ok(payload) => {
+            let message = format!(
+                "a change of {} bytes is more than the journal takes",
+                payload.len()
+            );
+            answer(submission, Err(SubmitError::Internal(message)));
+            None
+        }
+        Err(error) => {
+            answer(submission, Err(SubmitError::Internal(error.to_string())));
+            None
+        }
+    }
+}
+
+fn refuse(batch: Vec<Pending>, error: &SubmitError) {
+    for pending in batch {
+        answer(pending.submission, Err(error.clone()));
+    }
+}
+
+/// A caller that went away does not need its answer.
+fn answer(submission: Submission, result: Result<Outcome, SubmitError>) {
+    let _ = submission.answer.send(result);
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

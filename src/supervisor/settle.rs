@@ -1,0 +1,51 @@
+//! What a crash left: executions that were running when the server died.
+
+use std::fs;
+
+use super::Supervisor;
+use crate::command::{Ending, FinishExecution};
+use crate::execution_log::LogWriter;
+use crate::model::Execution;
+use crate::store::executions;
+
+impl Supervisor {
+    /// Ends what is marked as running: nothing runs at a start. The reply keeps the text that the log had.
+    pub(super) async fn settle(&self) {
+        let left = self.parts.store.read(executions::list_running).unwrap_or_else(|error| {
+            tracing::error!(%error, "interrupted executions could not be read");
+            Vec::new()
+        });
+        for execution in left {
+            tracing::warn!(execution.id = %execution.id, "an execution was interrupted");
+            let _ = fs::remove_dir_all(Self::temp_dir(execution.id));
+            let text = self.recovered_text(&execution);
+            let finish = FinishExecution {
+                id: execution.id,
+                ending: Ending::Interrupted,
+                text,
+                error: Some("interrupted".to_owned()),
+                usage: execution.usage,
+                log_bytes: self.seal_log(&execution),
+                at: self.now(),
+            };
+            self.finish(finish).await;
+        }
+    }
+
+    fn recovered_text(&self, execution: &Execution) -> String {
+        let path = self.parts.data.root().join(execution.log_path());
+        self.parts.engines.recovered_text(&execution.engine, &path)
+    }
+
+    fn seal_log(&self, execution: &Execution) -> u64 {
+        let path = self.parts.data.root().join(execution.log_path());
+        let sealed = LogWriter::reopen(&path, self.parts.limits.log_bytes_max).and_then(|mut log| {
+            let _ = log.note("interrupted: the server ended while this ran");
+            log.seal()
+        });
+        sealed.unwrap_or_else(|error| {
+            tracing::warn!(execution.id = %execution.id, %error, "the log of an interrupted execution is not there");
+            0
+        })
+    }
+}
