@@ -4,7 +4,7 @@
 //! threads; the functions below it block.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -21,6 +21,10 @@ pub const BYTES_MAX: usize = 1024;
 const GENERATED_CHARACTERS: usize = 20;
 /// Letters and digits that cannot be taken for one another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// What an unknown user's password is compared with: as costly as a real hash, and no password's.
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
+    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Why a password cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,26 +63,15 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
 /// Whether the password is the hashed one. With no hash, for a user who is not there, it takes the same time and says no.
 /// Blocks.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    let parsed = hash.map(PasswordHash::new);
-    let (hash, known) = match &parsed {
-        Some(Ok(hash)) => (hash, true),
-        _ => match nobodys() {
-            Some(hash) => (hash, false),
-            None => return false,
-        },
+    let known = hash.and_then(|hash| PasswordHash::new(hash).ok());
+    let is_known = known.is_some();
+    let Some(hash) = known.or_else(|| PasswordHash::new(NOBODYS).ok()) else {
+        return false;
     };
     // An overlong password is nobody's; its first bytes keep the time the same.
     let bytes = &password.as_bytes()[..password.len().min(BYTES_MAX)];
-    let same = Argon2::default().verify_password(bytes, hash).is_ok();
-    same && known && password.len() <= BYTES_MAX
-}
-
-/// The hash an unknown user's password is compared with.
-fn nobodys() -> Option<&'static PasswordHash> {
-    static NOBODYS: OnceLock<Option<PasswordHash>> = OnceLock::new();
-    NOBODYS
-        .get_or_init(|| Argon2::default().hash_password(b"nobody's password").ok())
-        .as_ref()
+    let same = Argon2::default().verify_password(bytes, &hash).is_ok();
+    same && is_known && password.len() <= BYTES_MAX
 }
 
 /// A password nobody has to invent, in groups that are easy to copy by hand.
@@ -102,8 +95,6 @@ pub struct Passwords(Arc<Semaphore>);
 impl Passwords {
     /// Nothing is being hashed.
     pub fn new() -> Passwords {
-        // So that the first unknown user does not take longer than the second.
-        tokio::task::spawn_blocking(nobodys);
         Passwords(Arc::new(Semaphore::new(1)))
     }
 
@@ -183,7 +174,7 @@ mod tests {
         assert!(!verify("correct horsf", Some(&hash)));
         assert!(!verify("", Some(&hash)));
         assert!(!verify("correct horse", Some("not a hash")));
-        assert!(!verify("nobody's password", None));
+        assert!(!verify("correct horse", None));
         assert_ne!(hash, super::hash("correct horse").unwrap());
     }
 
@@ -206,6 +197,9 @@ mod tests {
     #[test]
     fn an_unknown_user_takes_as_long_as_a_known_one() {
         let hash = hash("correct horse").unwrap();
+        let cost = |hash: &str| hash.rsplitn(3, '$').last().map(str::to_owned);
+        assert_eq!(cost(NOBODYS), cost(&hash));
+        assert!(PasswordHash::new(NOBODYS).is_ok());
         let time = |hash: Option<&str>| {
             (0..3)
                 .map(|_| {
@@ -216,10 +210,10 @@ mod tests {
                 .min()
                 .unwrap()
         };
-        time(None);
         let (known, unknown) = (time(Some(&hash)), time(None));
         let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-        assert!((0.4..2.5).contains(&ratio), "{known:?} {unknown:?}");
+        // Equal cost is asserted above; the clock of a busy machine only shows that a hash was made at all.
+        assert!((0.1..10.0).contains(&ratio), "{known:?} {unknown:?}");
     }
 
     #[tokio::test]

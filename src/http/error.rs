@@ -376,3 +376,27 @@ impl StdError for ApiError {
             .map(|cause| cause as &(dyn StdError + 'static))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs branch on these words; a changed line here is a broken client.
+    #[test]
+    fn codes_and_their_statuses_are_the_contract() {
+        let table: Vec<String> = ErrorCode::ALL
+            .iter()
+            .map(|code| format!("{} {}", code.status().as_u16(), code.as_str()))
+            .collect();
+        let expected = "400 invalid_json, 400 bad_request, 401 missing_token, 401 invalid_token, \
+            401 expired_token, 401 invalid_credentials, 401 invalid_signature, 402 tier_limit, \
+            403 license_feature_required, 403 forbidden, 403 origin_not_allowed, \
+            403 host_not_allowed, 404 not_found, 405 method_not_allowed, 413 payload_too_large, \
+            414 uri_too_long, 415 unsupported_media_type, 431 headers_too_large, \
+            416 range_not_satisfiable, 409 conflict, 409 idempotency_in_progress, \
+            409 work_dir_not_owned, 409 held, 422 validation_failed, 422 idempotency_key_reused, \
+            429 rate_limited, 500 internal, 503 upstream_unavailable, 503 overloaded, \
+            503 storage_full, 503 read_only, 503 shutting_down";
+        assert_eq!(table.join(", "), expected);
+    }
+}

@@ -36,6 +36,10 @@
 //! # async fn log_in(app: Arc<App>, req: Request) -> Result<Response, ApiError> { Ok(Response::no_content()) }
 //! ```
 //!
+//! Answers that are not JSON: [`FileAnswer`] for files and logs (ranges, tags), [`Response::stream`] for bytes as they
+//! come, [`sse::respond`] for events; the last two end with `req.closing()`. A handler that may change something (any
+//! method but GET) runs to its end even if its client hangs up.
+//!
 //! The shared state says who is calling ([`Authenticate`]); a handler finds that with `req.extension::<Caller>()`.
 //! Everything is put together by [`Server::new`] and run by [`Server::serve`].
 

@@ -163,13 +163,15 @@ impl<S: Authenticate> Pipeline<S> {
             id: id.clone(),
             closing: self.closing.clone(),
         };
-        self.authenticate(&mut request)?;
         let deprecated = route.policy.deprecated;
-        let mut answer = self.run(route, request).await?;
-        if let Some(deprecation) = deprecated {
-            say_deprecated(deprecation, answer.headers_mut());
+        let outcome = match self.authenticate(&mut request) {
+            Ok(()) => self.run(route, request).await,
+            Err(refusal) => Err(refusal),
+        };
+        match deprecated {
+            Some(deprecation) => say_deprecated(deprecation, outcome),
+            None => outcome,
         }
-        Ok(answer)
     }
 
     fn check_length(&self, parts: &Parts) -> Result<(), ApiError> {
@@ -313,20 +315,35 @@ fn other_methods(method: &Method, allowed: &[Method]) -> Result<Response, ApiErr
     Ok(response)
 }
 
-fn say_deprecated(deprecation: Deprecation, headers: &mut HeaderMap) {
-    let values = [
-        ("deprecation", format!("@{}", deprecation.since_s)),
-        ("sunset", deprecation.sunset.to_owned()),
+/// Adds to an answer, also to a refusal, that its route goes away.
+fn say_deprecated(
+    deprecation: Deprecation,
+    outcome: Result<Response, ApiError>,
+) -> Result<Response, ApiError> {
+    let said = [
+        (
+            HeaderName::from_static("deprecation"),
+            format!("@{}", deprecation.since_s),
+        ),
+        (
+            HeaderName::from_static("sunset"),
+            deprecation.sunset.to_owned(),
+        ),
+        (LINK, format!("<{}>; rel=\"deprecation\"", deprecation.link)),
     ];
-    for (name, value) in values {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
+    said.into_iter().fold(outcome, |outcome, (name, text)| {
+        let Ok(value) = HeaderValue::try_from(text) else {
+            return outcome;
+        };
+        match outcome {
+            Ok(mut answer) => {
+                // Appended: a page of a list has a link of its own.
+                answer.headers_mut().append(name, value);
+                Ok(answer)
+            }
+            Err(refusal) => Err(refusal.header(name, value)),
         }
-    }
-    let link = format!("<{}>; rel=\"deprecation\"", deprecation.link);
-    if let Ok(value) = HeaderValue::try_from(link) {
-        headers.append(LINK, value);
-    }
+    })
 }
 
 /// Leaves a `HEAD` answer with the headers its `GET` would have had.

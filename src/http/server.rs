@@ -174,7 +174,9 @@ fn turn_away(stream: TcpStream, limits: Limits, turning_away: &Arc<Semaphore>) {
     let _ = stream.try_write(&raw_answer(pipeline::refuse(error)));
     if let Ok(permit) = Arc::clone(turning_away).try_acquire_owned() {
         tokio::spawn(async move {
-            Socket::new(stream, limits.write_stall).close().await;
+            let mut socket = Socket::new(stream, limits.write_stall);
+            socket.end().await;
+            socket.linger().await;
             drop(permit);
         });
     }
@@ -227,6 +229,8 @@ impl<S: Authenticate> Connection<S> {
 
     /// Ends a connection that hyper is done with. `unread` is what had arrived of the next request.
     async fn finish(&self, ended: hyper::Result<()>, mut socket: Socket, unread: Bytes) {
+        // When the server goes down, clients that were answered in full are not waited for.
+        let in_peace = ended.is_ok() && self.closing.is_cancelled();
         let refusal = ended
             .err()
             .and_then(|error| self.explain(&error, &socket, &unread));
@@ -236,7 +240,10 @@ impl<S: Authenticate> Connection<S> {
                 return;
             }
         }
-        socket.close().await;
+        socket.end().await;
+        if !in_peace {
+            socket.linger().await;
+        }
     }
 
     /// What to tell a client whose request never became one. `head` is what arrived of it.

@@ -54,21 +54,24 @@ impl Socket {
         timeout(self.write_patience, self.stream.write_all(answer)).await?
     }
 
-    /// Sends what is left, says that no more comes, and reads until the client says the same, for a while.
-    pub(super) async fn close(mut self) {
+    /// Sends what is left and says that no more comes.
+    pub(super) async fn end(&mut self) {
         let patience = self.write_patience;
-        let release = std::future::poll_fn(|cx| self.poll_release(cx));
-        if !matches!(timeout(patience, release).await, Ok(Ok(()))) {
-            return;
-        }
-        let _ = timeout(LINGER, async {
-            self.stream.shutdown().await?;
-            // On the heap and only now: an array here would be part of every idle connection.
-            let mut scratch = vec![0; 4096];
-            while self.stream.read(&mut scratch).await? > 0 {}
-            io::Result::Ok(())
-        })
-        .await;
+        let end = async {
+            std::future::poll_fn(|cx| self.poll_release(cx)).await?;
+            self.stream.shutdown().await
+        };
+        // The connection is over whether or not this arrives.
+        let _ = timeout(patience, end).await;
+    }
+
+    /// Reads until the client closes too, for a while: closing with bytes unread would reset the connection, and our
+    /// last answer with it.
+    pub(super) async fn linger(&mut self) {
+        // On the heap and only now: an array here would be part of every idle connection.
+        let mut scratch = vec![0; 4096];
+        let drain = async { while matches!(self.stream.read(&mut scratch).await, Ok(1..)) {} };
+        let _ = timeout(LINGER, drain).await;
     }
 
     /// Writes what was held back: it was no bare answer.

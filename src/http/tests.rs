@@ -62,7 +62,7 @@ fn routes() -> Vec<Route<State>> {
         get("/disguised", disguised).public(),
         get("/file", file).public(),
         get("/flood", flood).public(),
-        get("/old", hello).public().deprecated(
+        get("/old/{id}", get_thing).deprecated(
             1_767_225_600,
             "Fri, 01 Jan 2027 00:00:00 GMT",
             "https://hive.example/why",
@@ -518,18 +518,78 @@ async fn options_names_the_methods() {
 }
 
 #[tokio::test]
-async fn a_deprecated_route_says_so() {
+async fn a_deprecated_route_says_so_on_every_answer() {
     let server = TestServer::start().await;
-    let answer = server.get("/old").await;
-    assert_eq!(answer.header("deprecation"), Some("@1767225600"));
-    assert_eq!(
-        answer.header("sunset"),
-        Some("Fri, 01 Jan 2027 00:00:00 GMT")
-    );
-    assert_eq!(
-        answer.header("link"),
-        Some("<https://hive.example/why>; rel=\"deprecation\"")
-    );
+    for (path, status) in [
+        ("/old/1?token=good", 200),
+        ("/old/x?token=good", 404),
+        ("/old/1", 401),
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("deprecation"), Some("@1767225600"));
+        assert_eq!(
+            answer.header("sunset"),
+            Some("Fri, 01 Jan 2027 00:00:00 GMT")
+        );
+        assert_eq!(
+            answer.header("link"),
+            Some("<https://hive.example/why>; rel=\"deprecation\"")
+        );
+    }
+}
+
+/// What a log writes, for looking into.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One line per request, with its id; no token in it, and the cause of a failure once.
+#[tokio::test]
+async fn the_log_names_each_request_and_no_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    // Everything in this test runs on this thread.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = TestServer::start().await;
+    server
+        .get_with("/who?token=good-query", "X-Request-Id: first")
+        .await;
+    server
+        .get_with(
+            "/who",
+            "Authorization: Bearer good-header\r\nX-Request-Id: second",
+        )
+        .await;
+    server
+        .get_with("/broken?token=good-query", "X-Request-Id: third")
+        .await;
+    server.send("nonsense?token=good-query\r\n\r\n").await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!log.contains("good-"), "{log}");
+    for id in ["first", "second", "third"] {
+        let line = format!("request.id={id}");
+        let lines: Vec<&str> = log.lines().filter(|text| text.contains(&line)).collect();
+        assert_eq!(lines.len(), if id == "third" { 2 } else { 1 }, "{log}");
+        let last = lines.last().unwrap();
+        assert!(last.contains("method=") && last.contains("duration_ms="));
+    }
+    assert_eq!(log.matches("a secret of the disk").count(), 1, "{log}");
 }
 
 #[tokio::test]
@@ -762,6 +822,10 @@ async fn other_hosts_and_origins_are_refused_before_any_work() {
         ))
     };
     get("Host: evil.example")
+        .await
+        .is_refusal(403, "host_not_allowed");
+    server
+        .send("GET http://evil.example/hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .is_refusal(403, "host_not_allowed");
     let own = get(&format!("Host: {address}\r\nOrigin: http://{address}")).await;
