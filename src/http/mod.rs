@@ -43,6 +43,7 @@
 //! The shared state says who is calling ([`Authenticate`]); a handler finds that with `req.extension::<Caller>()`.
 //! Everything is put together by [`Server::new`] and run by [`Server::serve`].
 
+mod admission;
 pub mod assets;
 pub mod body;
 pub mod compression;
@@ -52,6 +53,7 @@ pub mod origin;
 pub mod pipeline;
 pub mod range;
 pub mod request;
+pub mod request_body;
 pub mod request_id;
 pub mod response;
 pub mod router;

@@ -16,16 +16,18 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Running;
 use super::assets::Assets;
 use super::body::Body;
 use super::compression::{self, Encoding};
 use super::error::{ApiError, ErrorCode};
 use super::origin::{self, CrossOrigin, Origins};
-use super::request::{Request, RequestBody, body_bytes_max};
+use super::request::Request;
+use super::request_body::{RequestBody, body_bytes_max};
 use super::request_id::RequestId;
 use super::response::Response;
 use super::router::{Deprecation, Found, Policy, Route, Router};
-use super::server::{Limits, Running};
+use super::server::Limits;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -4,30 +4,22 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::str::FromStr;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
-use hyper::body::{Body as _, Incoming};
+use futures_util::StreamExt;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
-use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ApiError, ErrorCode};
+use super::request_body::RequestBody;
 use super::request_id::RequestId;
 use super::router::{PathValues, Policy};
-
-/// What boundaries and part headers may add to the fields of a multipart body.
-const MULTIPART_OVERHEAD_BYTES: u64 = 64 * 1024;
 
 /// A request that found its route.
 pub struct Request {
@@ -219,18 +211,6 @@ impl Request {
     }
 }
 
-/// How large the body of a request to this route may be on the wire. A file of exactly the route's limit fits, though
-/// its multipart body is a little larger.
-pub(super) fn body_bytes_max(policy: &Policy, headers: &HeaderMap) -> u64 {
-    let multipart = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
-    match multipart {
-        true => policy.body_bytes_max + MULTIPART_OVERHEAD_BYTES,
-        false => policy.body_bytes_max,
-    }
-}
-
 fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
@@ -302,137 +282,6 @@ pub(super) fn percent_decode(text: &str) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(decoded)
-}
-
-/// Why a body did not arrive whole.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// More bytes than the route takes.
-    #[error("the body is larger than {bytes_max} bytes")]
-    TooLarge {
-        /// What the route takes.
-        bytes_max: u64,
-    },
-    /// The client stopped sending.
-    #[error("no byte of the body came for {seconds} s")]
-    TooSlow {
-        /// How long was waited.
-        seconds: u64,
-    },
-    /// The connection broke, or the framing did.
-    #[error("the body broke off")]
-    Broken(#[source] hyper::Error),
-}
-
-impl From<BodyError> for ApiError {
-    fn from(error: BodyError) -> ApiError {
-        match error {
-            BodyError::TooLarge { bytes_max } => ApiError::payload_too_large(bytes_max),
-            BodyError::TooSlow { .. } => ApiError::bad_request("The body did not arrive in time"),
-            BodyError::Broken(_) => ApiError::bad_request("The body is not whole").cause(error),
-        }
-    }
-}
-
-impl From<BodyError> for io::Error {
-    fn from(error: BodyError) -> io::Error {
-        io::Error::other(error)
-    }
-}
-
-impl From<multer::Error> for ApiError {
-    fn from(error: multer::Error) -> ApiError {
-        match error {
-            multer::Error::StreamReadFailed(error) => match error.downcast::<BodyError>() {
-                Ok(error) => (*error).into(),
-                Err(error) => ApiError::bad_request("The body is not whole").cause(error),
-            },
-            multer::Error::FieldSizeExceeded { limit, .. }
-            | multer::Error::StreamSizeExceeded { limit } => ApiError::payload_too_large(limit),
-            error => ApiError::bad_request(format!("The multipart body is broken: {error}")),
-        }
-    }
-}
-
-/// The body as it arrives, under the route's size limit and with a limit on how long each chunk may take.
-pub struct RequestBody {
-    incoming: Option<Incoming>,
-    bytes_max: u64,
-    bytes_read: u64,
-    patience: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
-}
-
-impl RequestBody {
-    pub(super) fn new(incoming: Incoming, bytes_max: u64, patience: Duration) -> RequestBody {
-        RequestBody {
-            incoming: Some(incoming),
-            bytes_max,
-            bytes_read: 0,
-            patience,
-            deadline: None,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn detach(&mut self) -> RequestBody {
-        RequestBody {
-            incoming: self.incoming.take(),
-            deadline: self.deadline.take(),
-            ..*self
-        }
-    }
-}
-
-impl Stream for RequestBody {
-    type Item = Result<Bytes, BodyError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let body = self.get_mut();
-        loop {
-            let Some(incoming) = &mut body.incoming else {
-                return Poll::Ready(None);
-            };
-            let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-                let patience = body.patience;
-                let deadline = body
-                    .deadline
-                    .get_or_insert_with(|| Box::pin(sleep(patience)));
-                ready!(deadline.as_mut().poll(cx));
-                body.incoming = None;
-                return Poll::Ready(Some(Err(BodyError::TooSlow {
-                    seconds: patience.as_secs(),
-                })));
-            };
-            if let Some(deadline) = &mut body.deadline {
-                deadline.as_mut().reset(Instant::now() + body.patience);
-            }
-            let error = match frame {
-                None => {
-                    body.incoming = None;
-                    return Poll::Ready(None);
-                }
-                Some(Ok(frame)) => {
-                    let Ok(chunk) = frame.into_data() else {
-                        continue;
-                    };
-                    body.bytes_read += chunk.len() as u64;
-                    if body.bytes_read <= body.bytes_max {
-                        return Poll::Ready(Some(Ok(chunk)));
-                    }
-                    BodyError::TooLarge {
-                        bytes_max: body.bytes_max,
-                    }
-                }
-                Some(Err(error)) => BodyError::Broken(error),
-            };
-            body.incoming = None;
-            return Poll::Ready(Some(Err(error)));
-        }
-    }
 }
 
 #[cfg(test)]

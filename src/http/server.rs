@@ -1,12 +1,11 @@
 //! The accept loop, connection limits and the graceful end.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,10 +15,11 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Connections, Running};
 use super::assets::Assets;
 use super::body::Body;
 use super::conditional::http_date;
@@ -316,100 +316,6 @@ fn raw_answer(response: Response) -> Vec<u8> {
     bytes
 }
 
-/// Counts connections, in all and by address.
-#[derive(Clone)]
-struct Connections {
-    limits: Limits,
-    open: Arc<Mutex<Open>>,
-}
-
-#[derive(Default)]
-struct Open {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// One connection's place; it is free again when this is dropped.
-struct Slot {
-    connections: Connections,
-    address: Option<IpAddr>,
-}
-
-impl Connections {
-    fn new(limits: Limits) -> Connections {
-        Connections {
-            limits,
-            open: Arc::default(),
-        }
-    }
-
-    fn admit(&self, address: IpAddr) -> Option<Slot> {
-        let address = address.to_canonical();
-        let counted = (!address.is_loopback()).then_some(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= self.limits.connections_max {
-            return None;
-        }
-        if let Some(address) = counted {
-            let of_address = open.by_address.entry(address).or_default();
-            if *of_address >= self.limits.connections_per_address_max {
-                return None;
-            }
-            *of_address += 1;
-        }
-        open.total += 1;
-        Some(Slot {
-            connections: self.clone(),
-            address: counted,
-        })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let open = &self.connections.open;
-        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.total -= 1;
-        if let Some(address) = self.address
-            && let Some(of_address) = open.by_address.get_mut(&address)
-        {
-            *of_address -= 1;
-            if *of_address == 0 {
-                open.by_address.remove(&address);
-            }
-        }
-    }
-}
-
-/// What still runs: connections, and handlers that outlive theirs.
-#[derive(Clone)]
-pub(super) struct Running(watch::Sender<usize>);
-
-/// One thing that runs, until this is dropped.
-pub(super) struct Entered(watch::Sender<usize>);
-
-impl Running {
-    fn new() -> Running {
-        Running(watch::Sender::new(0))
-    }
-
-    pub(super) fn enter(&self) -> Entered {
-        self.0.send_modify(|count| *count += 1);
-        Entered(self.0.clone())
-    }
-
-    async fn ended(&self) {
-        // The sender is ours, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
-}
-
 /// Binds a listener with room for a burst of connections.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
@@ -419,32 +325,4 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(4096)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn places_are_counted_in_all_and_by_address() {
-        let connections = Connections::new(Limits {
-            connections_max: 4,
-            connections_per_address_max: 2,
-            ..Limits::default()
-        });
-        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
-        let first = connections.admit(a).unwrap();
-        let _second = connections.admit(mapped).unwrap();
-        assert!(connections.admit(a).is_none());
-        let _third = connections.admit(b).unwrap();
-        drop(first);
-        let _fourth = connections.admit(a).unwrap();
-        let local: IpAddr = "127.0.0.1".parse().unwrap();
-        let fifth = connections.admit(local).unwrap();
-        assert!(connections.admit(local).is_none() && connections.admit(b).is_none());
-        drop(fifth);
-        assert!(connections.admit(b).is_some());
-    }
 }
