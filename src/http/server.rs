@@ -36,6 +36,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections over the limit that are closed with care at the same time.
 const TURNED_AWAY_MAX: usize = 64;
 
+/// What hyper may hold of one connection's bytes in either direction, unless heads are allowed to be larger.
+const BUFFER_BYTES_MAX: usize = 400 * 1024;
+
 /// What one connection, and all of them, may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -45,7 +48,7 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// The request line and all headers.
     pub head_bytes_max: usize,
-    /// Path and query.
+    /// Path and query; hyper takes no more than 65,534 bytes.
     pub uri_bytes_max: usize,
     /// How long a connection has to deliver its next request head; it bounds a slow head and an idle connection alike.
     pub head: Duration,
@@ -204,6 +207,7 @@ impl<S: Authenticate> Connection<S> {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .max_header_size(self.limits.head_bytes_max)
+            .max_buf_size(self.limits.head_bytes_max.max(BUFFER_BYTES_MAX))
             .serve_connection(TokioIo::new(socket), service);
         let mut closing = pin!(self.closing.cancelled());
         let mut abort = pin!(self.abort.cancelled());

@@ -704,6 +704,13 @@ async fn a_head_of_exactly_the_limit_passes_and_one_more_byte_does_not() {
         .send(head(100_000))
         .await
         .is_refusal(431, "headers_too_large");
+    let large = |limits: &mut Limits| limits.head_bytes_max = 600_000;
+    let large = TestServer::start_with(large, Origins::default()).await;
+    assert_eq!(large.send(head(600_000)).await.status, 200);
+    large
+        .send(head(600_001))
+        .await
+        .is_refusal(431, "headers_too_large");
     let many = format!("GET /hello HTTP/1.1\r\n{}\r\n", "a:b\r\n".repeat(101));
     server.send(many).await.is_refusal(431, "headers_too_large");
 }
