@@ -107,7 +107,9 @@ export const logIn = (username, password) => authCall('/api/auth/login', { usern
  * since the cookie may be rotated.
  */
 export function refresh() {
-  refreshing ??= takeTurn(() => authCall('/api/auth/refresh', {})).finally(() => { refreshing = null; });
+  refreshing ??= takeTurn(() => authCall('/api/auth/refresh', {})).finally(() => {
+    refreshing = null;
+  });
   return refreshing;
 }
 
@@ -151,13 +153,20 @@ export async function request(method, path, options = {}) {
   }
 }
 
-const call = (method) => async (path, body, options = {}) => json(await request(method, path, { ...options, body }));
+const call =
+  (method) =>
+  async (path, body, options = {}) =>
+    json(await request(method, path, { ...options, body }));
 
-/** @type {(path: string, options?: object) => Promise<any>} */
+/** GET, as JSON. @type {(path: string, options?: object) => Promise<any>} */
 export const get = async (path, options) => json(await request('GET', path, options));
+/** POST with a JSON body. */
 export const post = call('POST');
+/** PUT with a JSON body. */
 export const put = call('PUT');
+/** PATCH with a JSON body. */
 export const patch = call('PATCH');
+/** DELETE. */
 export const del = async (path) => json(await request('DELETE', path));
 
 /** A POST that may be repeated without being done twice. */
@@ -204,12 +213,18 @@ function uploadOnce(path, file, { onProgress, signal }) {
     xhr.open('POST', path);
     xhr.setRequestHeader('Authorization', `Bearer ${accessToken}`);
     xhr.setRequestHeader('Accept', 'application/json');
-    xhr.upload.onprogress = (e) => { if (e.lengthComputable) onProgress?.(e.loaded / e.total); };
+    xhr.upload.onprogress = (e) => {
+      if (e.lengthComputable) onProgress?.(e.loaded / e.total);
+    };
     xhr.onerror = () => reject(new NetworkError());
     xhr.onabort = () => reject(new DOMException('aborted', 'AbortError'));
     xhr.onload = () => {
       let body = {};
-      try { body = JSON.parse(xhr.responseText); } catch { /* judged by its status */ }
+      try {
+        body = JSON.parse(xhr.responseText);
+      } catch {
+        /* judged by its status */
+      }
       if (xhr.status >= 200 && xhr.status < 300) resolve(body);
       else reject(new ApiError(xhr.status, body, { get: (name) => xhr.getResponseHeader(name) }));
     };

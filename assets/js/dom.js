@@ -18,7 +18,10 @@ export function h(tag, props, ...children) {
     if (name === 'class') el.className = value;
     else if (name === 'on') for (const [type, fn] of Object.entries(value)) el.addEventListener(type, fn);
     else if (name === 'data') Object.assign(el.dataset, value);
-    else if (name === 'aria') for (const [k, v] of Object.entries(value)) { if (v !== null && v !== undefined) el.setAttribute(`aria-${k}`, String(v)); }
+    else if (name === 'aria')
+      for (const [k, v] of Object.entries(value)) {
+        if (v !== null && v !== undefined) el.setAttribute(`aria-${k}`, String(v));
+      }
     else if (name === 'ref') value(el);
     else if (PROPERTIES.has(name)) el[name] = value;
     else el.setAttribute(name, value === true ? '' : String(value));
@@ -101,7 +104,10 @@ export function perFrame(fn) {
     args = latest;
     if (queued) return;
     queued = true;
-    requestAnimationFrame(() => { queued = false; fn(...args); });
+    requestAnimationFrame(() => {
+      queued = false;
+      fn(...args);
+    });
   };
 }
 
@@ -110,7 +116,9 @@ export function announce(text) {
   const el = document.getElementById('announcer');
   if (!el) return;
   el.textContent = '';
-  requestAnimationFrame(() => { el.textContent = text; });
+  requestAnimationFrame(() => {
+    el.textContent = text;
+  });
 }
 
 /**

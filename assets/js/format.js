@@ -57,7 +57,10 @@ export function bytes(n) {
   const units = ['B', 'KB', 'MB', 'GB', 'TB'];
   let unit = 0;
   let value = n;
-  while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 

@@ -4,7 +4,7 @@ import { navigate } from './router.js';
 import { keysDialog } from './components/account.js';
 
 const SEQUENCE_MS = 1200;
-let pendingG = 0;
+let pendingG = -Infinity;
 
 const isTyping = (target) => target.closest?.('input, textarea, select, [contenteditable]');
 
@@ -17,12 +17,26 @@ export function startKeys(focusComposer) {
       navigate('/');
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector('dialog[open], .menu')) return;
+    if (
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      isTyping(event.target) ||
+      document.querySelector('dialog[open], .menu')
+    )
+      return;
     if (getPref('singleKeys', 'on') !== 'on') return;
     const afterG = performance.now() - pendingG < SEQUENCE_MS;
-    pendingG = 0;
-    const action = afterG ? { w: () => navigate('/workers'), e: () => navigate('/executions'), c: () => navigate('/') }[event.key]
-      : { '?': keysDialog, '/': focusComposer, g: () => { pendingG = performance.now(); } }[event.key];
+    pendingG = -Infinity;
+    const action = afterG
+      ? { w: () => navigate('/workers'), e: () => navigate('/executions'), c: () => navigate('/') }[event.key]
+      : {
+          '?': keysDialog,
+          '/': focusComposer,
+          g: () => {
+            pendingG = performance.now();
+          },
+        }[event.key];
     if (!action) return;
     event.preventDefault();
     action();

@@ -24,7 +24,16 @@ export const clearLive = () => live.clear();
 function open(executionId) {
   let entry = live.get(executionId);
   if (!entry) {
-    entry = { text: '', bytes: 0, thinking: '', tools: new Map(), permissions: new Map(), error: null, done: false, gap: false };
+    entry = {
+      text: '',
+      bytes: 0,
+      thinking: '',
+      tools: new Map(),
+      permissions: new Map(),
+      error: null,
+      done: false,
+      gap: false,
+    };
     live.set(executionId, entry);
   }
   return entry;
@@ -65,7 +74,14 @@ const APPLY = {
   },
   tool_call(entry, data) {
     const known = entry.tools.get(data.id);
-    entry.tools.set(data.id, { state: 'running', output: null, ...known, id: data.id, name: data.name, args: parsed(data.args) });
+    entry.tools.set(data.id, {
+      state: 'running',
+      output: null,
+      ...known,
+      id: data.id,
+      name: data.name,
+      args: parsed(data.args),
+    });
   },
   tool_result(entry, data) {
     const known = entry.tools.get(data.id) ?? { id: data.id, name: data.name ?? data.id, args: null };
@@ -117,6 +133,9 @@ export function forgetFinished() {
   for (const entry of live.values()) if (entry.done) finished += 1;
   for (const [id, entry] of live) {
     if (finished <= FINISHED_KEPT_MAX) return;
-    if (entry.done) { live.delete(id); finished -= 1; }
+    if (entry.done) {
+      live.delete(id);
+      finished -= 1;
+    }
   }
 }

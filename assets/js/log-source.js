@@ -12,7 +12,10 @@ export const logUrl = path;
  * @returns {Promise<{start: number, bytes: Uint8Array}>}
  */
 export async function readRange(id, start, end, signal) {
-  const response = await request('GET', path(id), { headers: { Accept: 'text/plain', Range: `bytes=${start}-${end - 1}` }, signal });
+  const response = await request('GET', path(id), {
+    headers: { Accept: 'text/plain', Range: `bytes=${start}-${end - 1}` },
+    signal,
+  });
   const bytes = new Uint8Array(await response.arrayBuffer());
   if (response.status === 206) return { start: startOf(response, start), bytes };
   return { start, bytes: bytes.slice(start, end) };

@@ -43,7 +43,11 @@ async function boot() {
   return show();
 }
 
-const hasSession = () => api.refresh().then(() => true, () => false);
+const hasSession = () =>
+  api.refresh().then(
+    () => true,
+    () => false,
+  );
 
 function refusal(error) {
   if (error.status === 429) return t('signin.throttled', { n: error.retryAfter ?? 60 });
@@ -64,12 +68,29 @@ async function show() {
     shell = await startShell(root);
   } catch (error) {
     if (error instanceof api.NetworkError) return offline();
-    if (error.status !== 401) root.replaceChildren(h('main', { class: 'boot', id: 'main' }, emptyState({ title: t('error.unknown'), lead: describe(error).text, action: h('button', { class: 'button primary', type: 'button', on: { click: () => location.reload() } }, t('common.again')) })));
+    if (error.status !== 401)
+      root.replaceChildren(
+        h(
+          'main',
+          { class: 'boot', id: 'main' },
+          emptyState({
+            title: t('error.unknown'),
+            lead: describe(error).text,
+            action: h(
+              'button',
+              { class: 'button primary', type: 'button', on: { click: () => location.reload() } },
+              t('common.again'),
+            ),
+          }),
+        ),
+      );
   }
 }
 
 function offline() {
-  root.replaceChildren(h('main', { class: 'boot', id: 'main' }, emptyState({ title: t('boot.offline'), lead: t('boot.offlineHelp') })));
+  root.replaceChildren(
+    h('main', { class: 'boot', id: 'main' }, emptyState({ title: t('boot.offline'), lead: t('boot.offlineHelp') })),
+  );
   setTimeout(boot, OFFLINE_RETRY_MS);
 }
 
@@ -79,5 +100,7 @@ startKeys(() => shell?.focusComposer());
 api.onSignedOut(() => signIn(t('signin.ended')));
 on('signed-out', () => signIn(null));
 // A link pasted into a tab that is open already changes only the hash.
-addEventListener('hashchange', () => { if (location.hash.startsWith('#code=')) location.reload(); });
+addEventListener('hashchange', () => {
+  if (location.hash.startsWith('#code=')) location.reload();
+});
 boot();

@@ -78,7 +78,16 @@ function safeDecode(text) {
 addEventListener('popstate', show);
 
 document.addEventListener('click', (event) => {
-  if (!outlet || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (
+    !outlet ||
+    event.defaultPrevented ||
+    event.button !== 0 ||
+    event.metaKey ||
+    event.ctrlKey ||
+    event.shiftKey ||
+    event.altKey
+  )
+    return;
   const link = event.target.closest?.('a[href]');
   if (!link || link.target || link.hasAttribute('download') || link.origin !== location.origin) return;
   // Only links the console made are routes; a link in a worker's text may point at the API or elsewhere.

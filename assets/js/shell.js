@@ -38,10 +38,31 @@ export async function startShell(root) {
   const pill = connectionPill();
   const outlet = h('div', { class: 'outlet' });
   let page = null;
-  root.replaceChildren(h('div', { class: 'shell' },
-    h('a', { class: 'skip-link', href: '#main', on: { click: (e) => { e.preventDefault(); document.getElementById('main')?.focus(); } } }, t('app.skip')),
-    side.el, h('div', { class: 'content' }, notices.el, outlet, pill.el)));
-  const setTitle = () => { document.title = [page?.title?.(), t('app.name')].filter(Boolean).join(' · '); };
+  root.replaceChildren(
+    h(
+      'div',
+      { class: 'shell' },
+      h(
+        'a',
+        {
+          class: 'skip-link',
+          href: '#main',
+          on: {
+            click: (e) => {
+              e.preventDefault();
+              document.getElementById('main')?.focus();
+            },
+          },
+        },
+        t('app.skip'),
+      ),
+      side.el,
+      h('div', { class: 'content' }, notices.el, outlet, pill.el),
+    ),
+  );
+  const setTitle = () => {
+    document.title = [page?.title?.(), t('app.name')].filter(Boolean).join(' · ');
+  };
   let isFirst = true;
   startRouter(ROUTES, outlet, (path, shown) => {
     const isOther = page !== shown;
@@ -69,8 +90,18 @@ export async function startShell(root) {
 async function loadBehindStream() {
   let isLate = false;
   const opened = startStream({ onEvent: applyEvent, onGap: reload, onState: showConnection });
-  opened.then(() => { if (isLate) reload(); });
-  await Promise.race([opened, new Promise((resolve) => setTimeout(() => { isLate = true; resolve(); }, STREAM_WAIT_MS))]);
+  opened.then(() => {
+    if (isLate) reload();
+  });
+  await Promise.race([
+    opened,
+    new Promise((resolve) =>
+      setTimeout(() => {
+        isLate = true;
+        resolve();
+      }, STREAM_WAIT_MS),
+    ),
+  ]);
   await loadAll();
 }
 
@@ -91,8 +122,16 @@ function showConnection(state) {
 function notFoundPage() {
   const head = pageHead(t('page.notFound'));
   return {
-    el: h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el,
-      emptyState({ title: t('page.notFoundLead'), lead: '', action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('page.home')) })),
+    el: h(
+      'main',
+      { class: 'page', id: 'main', tabindex: -1 },
+      head.el,
+      emptyState({
+        title: t('page.notFoundLead'),
+        lead: '',
+        action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('page.home')),
+      }),
+    ),
     title: () => t('page.notFound'),
   };
 }

@@ -40,7 +40,12 @@ export async function* readEvents(body) {
 
 const fresh = () => ({ id: null, event: '', data: [], retry: null });
 
-const finish = (block) => ({ id: block.id, event: block.event || 'message', data: block.data.join('\n'), retry: block.retry });
+const finish = (block) => ({
+  id: block.id,
+  event: block.event || 'message',
+  data: block.data.join('\n'),
+  retry: block.retry,
+});
 
 function field(block, line) {
   const colon = line.indexOf(':');

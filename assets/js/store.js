@@ -19,7 +19,8 @@ export const store = {
   sessionsNext: null,
   /** @type {Map<string, object>} */ workers: new Map(),
   /** @type {Map<string, object>} executions the console has met */ executions: new Map(),
-  /** @type {Set<string>} executions whose end was asked for, until the server says they have ended */ stopping: new Set(),
+  /** @type {Set<string>} executions whose end was asked for, until the server says they have ended */ stopping:
+    new Set(),
 };
 
 const EXECUTIONS_KNOWN_MAX = 2000;
@@ -61,11 +62,13 @@ export async function loadAll() {
   await Promise.all([loadMe(), loadSessions(), loadWorkers(), loadExecutions(), checkHeld()]);
 }
 
+/** Fetches the account. */
 export async function loadMe() {
   store.me = await api.get('/api/me');
   emit('me');
 }
 
+/** Fetches the newest chats. */
 export async function loadSessions() {
   const { items, next } = await api.page('/api/local/sessions?limit=200');
   store.sessions = new Map(items.map((s) => [s.id, s]));
@@ -82,13 +85,16 @@ export async function loadMoreSessions() {
   emit('sessions');
 }
 
+/** Fetches the workers; their status comes from their executions. */
 export async function loadWorkers() {
   store.workers = new Map((await api.get('/api/workers')).map((w) => [w.id, w]));
   emit('workers');
 }
 
 async function loadExecutions() {
-  const lists = await Promise.all(['?limit=100', '?status=running', '?status=pending'].map((q) => api.get(`/api/executions${q}`)));
+  const lists = await Promise.all(
+    ['?limit=100', '?status=running', '?status=pending'].map((q) => api.get(`/api/executions${q}`)),
+  );
   for (const execution of lists.flat()) putExecution(execution, false);
   emit('executions');
 }
@@ -113,23 +119,29 @@ export function setHeld(held) {
 
 /** Sorted for the list: pinned first, then the latest. */
 export function sessionsByTime() {
-  return [...store.sessions.values()].sort((a, b) => (b.pinned === true) - (a.pinned === true) || b.updated_at - a.updated_at);
+  return [...store.sessions.values()].sort(
+    (a, b) => (b.pinned === true) - (a.pinned === true) || b.updated_at - a.updated_at,
+  );
 }
 
+/** Adds or replaces a chat. */
 export function putSession(session) {
   store.sessions.set(session.id, session);
   emit('sessions');
 }
 
+/** Forgets a chat that was deleted. */
 export function dropSession(id) {
   if (store.sessions.delete(id)) emit('sessions');
 }
 
+/** Adds or replaces a worker. */
 export function putWorker(worker) {
   store.workers.set(worker.id, worker);
   emit('workers');
 }
 
+/** Forgets a worker that was deleted. */
 export function dropWorker(id) {
   if (store.workers.delete(id)) emit('workers');
 }
@@ -195,7 +207,11 @@ export async function stopExecution(id) {
 
 /** Runs an execution again. @returns {Promise<object>} the new one */
 export async function retryExecution(id) {
-  const execution = await api.postOnce(`/api/executions/${encodeURIComponent(id)}/retry`, {}, crypto.randomUUID?.() ?? randomKey());
+  const execution = await api.postOnce(
+    `/api/executions/${encodeURIComponent(id)}/retry`,
+    {},
+    crypto.randomUUID?.() ?? randomKey(),
+  );
   putExecution(execution);
   return execution;
 }
@@ -210,7 +226,10 @@ const wantedSessions = debounce(() => loadSessions().catch(() => {}), 150);
 
 function debounce(fn, ms) {
   let timer = 0;
-  return () => { clearTimeout(timer); timer = setTimeout(fn, ms); };
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(fn, ms);
+  };
 }
 
 /** One event of `/api/stream`. */
@@ -238,7 +257,7 @@ function applyStatus(data) {
     session_id: data.session_id ?? known?.session_id ?? null,
     created_at: known?.created_at ?? Date.now(),
   });
-  wantedWorkers();
+  if (data.worker_id) wantedWorkers();
   // The event is short; the row has the rest (times, engine, usage, error).
   if (!known || isFinal(data.status) || data.status === 'running') loadExecution(id).catch(() => {});
 }

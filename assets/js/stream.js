@@ -27,7 +27,9 @@ export function startStream(listeners) {
   handlers = listeners;
   wanted = true;
   lastId = null;
-  return new Promise((resolve) => { run(resolve); });
+  return new Promise((resolve) => {
+    run(resolve);
+  });
 }
 
 /** Ends the stream for good. */
@@ -55,7 +57,10 @@ async function run(onFirstOpen) {
         handlers.onState('open');
         // Without an id to go on from, what happened while we were away is unknown.
         if (opened && lastId === null) handlers.onGap();
-        if (!opened) { opened = true; onFirstOpen(); }
+        if (!opened) {
+          opened = true;
+          onFirstOpen();
+        }
       });
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) return;
@@ -81,11 +86,13 @@ async function connect(controller, onOpen) {
   try {
     for await (const event of readEvents(response.body)) {
       alive();
-      if (event.comment !== undefined || !event.data && event.event === 'message') continue;
+      if (event.comment !== undefined || (!event.data && event.event === 'message')) continue;
       if (event.id !== null) lastId = event.id;
       if (event.event === 'reset') handlers.onGap();
-      else if (event.event === 'expired') { await refresh(); return; }
-      else handlers.onEvent(event.event, parse(event.data));
+      else if (event.event === 'expired') {
+        await refresh();
+        return;
+      } else handlers.onEvent(event.event, parse(event.data));
     }
   } finally {
     clearTimeout(watchdog);
@@ -103,9 +110,16 @@ function parse(data) {
 function pause(ms) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    wake = () => { clearTimeout(timer); resolve(); };
+    wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
   });
 }
 
-addEventListener('online', () => { if (wanted) wake?.(); });
-document.addEventListener('visibilitychange', () => { if (wanted && !document.hidden) wake?.(); });
+addEventListener('online', () => {
+  if (wanted) wake?.();
+});
+document.addEventListener('visibilitychange', () => {
+  if (wanted && !document.hidden) wake?.();
+});

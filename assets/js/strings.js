@@ -201,12 +201,14 @@ const en = {
   'workers.advanced': 'Engine, directory and limits',
   'workers.timeoutBad': 'Enter a whole number of seconds.',
   'workers.deleteTitle': 'Delete {name}?',
-  'workers.deleteText': 'Its running execution is stopped, and what waits in line is cancelled. Chats, executions and logs stay.',
+  'workers.deleteText':
+    'Its running execution is stopped, and what waits in line is cancelled. Chats, executions and logs stay.',
   'workers.deleteKeeps': 'The directory stays where it is:',
   'workers.deleteDir': 'Delete its directory too, with everything in it',
   'workers.deleteDirHint': 'Only possible for a directory that Skep made.',
   'workers.deleteAction': 'Delete worker',
-  'workers.dirNotOwned': 'Skep did not make this directory, so it does not delete it. Nothing was deleted; untick the box to delete the worker only.',
+  'workers.dirNotOwned':
+    'Skep did not make this directory, so it does not delete it. Nothing was deleted; untick the box to delete the worker only.',
   'workers.saved': '{name} is saved.',
   'workers.created': '{name} is ready.',
   'workers.deleted': '{name} is deleted.',

@@ -56,7 +56,19 @@ export function transcript(sessionIdOf) {
     const mine = outgoing.find((o) => o.key === key);
     outgoing = outgoing.filter((o) => o.key !== key);
     if (!mine || messages.has(answer.id)) return;
-    messages.set(answer.id, normalise({ id: answer.id, content: mine.content, media: mine.media ? [mine.media] : [], ts: mine.ts, execution_id: answer.execution_id }, 'user'));
+    messages.set(
+      answer.id,
+      normalise(
+        {
+          id: answer.id,
+          content: mine.content,
+          media: mine.media ? [mine.media] : [],
+          ts: mine.ts,
+          execution_id: answer.execution_id,
+        },
+        'user',
+      ),
+    );
   }
 
   /** The rows to draw. */
@@ -72,11 +84,27 @@ export function transcript(sessionIdOf) {
     const rows = [];
     const queued = [];
     for (const m of messages.values()) {
-      const turn = m.role === 'user' ? m.id : askedBy.get(m.executionId) ?? m.id;
+      const turn = m.role === 'user' ? m.id : (askedBy.get(m.executionId) ?? m.id);
       const waiting = m.role === 'user' && pending.get(m.executionId);
-      if (waiting && !answered.has(m.executionId)) queued.push({ kind: 'user', key: m.id, turn, id: m.id, message: m, queued: { executionId: m.executionId, position: waiting.queue_position } });
+      if (waiting && !answered.has(m.executionId))
+        queued.push({
+          kind: 'user',
+          key: m.id,
+          turn,
+          id: m.id,
+          message: m,
+          queued: { executionId: m.executionId, position: waiting.queue_position },
+        });
       else if (m.role === 'user') rows.push({ kind: 'user', key: m.id, turn, id: m.id, message: m });
-      else rows.push({ kind: 'reply', key: m.executionId ?? m.id, turn, id: m.id, executionId: m.executionId, message: m });
+      else
+        rows.push({
+          kind: 'reply',
+          key: m.executionId ?? m.id,
+          turn,
+          id: m.id,
+          executionId: m.executionId,
+          message: m,
+        });
     }
     for (const e of open) {
       if (answered.has(e.id) || e.status !== 'running') continue;
@@ -84,11 +112,19 @@ export function transcript(sessionIdOf) {
     }
     // A run that has just ended keeps its place until its reply arrives, one event later.
     const last = lastEnded(answered);
-    if (last) rows.push({ kind: 'reply', key: last.id, turn: askedBy.get(last.id) ?? '~', id: '~', executionId: last.id });
+    if (last)
+      rows.push({ kind: 'reply', key: last.id, turn: askedBy.get(last.id) ?? '~', id: '~', executionId: last.id });
     const byTurn = (a, b) => (a.turn < b.turn ? -1 : a.turn > b.turn ? 1 : a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
     rows.sort(byTurn);
     queued.sort(byTurn);
-    const sending = outgoing.map((o) => ({ kind: 'user', key: o.key, message: normalise({ id: o.key, content: o.content, media: o.media ? [o.media] : [], ts: o.ts }, 'user'), state: o.state, onResend: o.onResend, onDiscard: o.onDiscard }));
+    const sending = outgoing.map((o) => ({
+      kind: 'user',
+      key: o.key,
+      message: normalise({ id: o.key, content: o.content, media: o.media ? [o.media] : [], ts: o.ts }, 'user'),
+      state: o.state,
+      onResend: o.onResend,
+      onDiscard: o.onDiscard,
+    }));
     return withDays([...rows, ...queued, ...sending]);
   }
 
@@ -101,7 +137,10 @@ export function transcript(sessionIdOf) {
   function lastEnded(answered) {
     for (const [id, at] of settling) {
       const execution = store.executions.get(id);
-      if (answered.has(id) || !execution || !isFinal(execution.status) || Date.now() - at > 5000) { settling.delete(id); continue; }
+      if (answered.has(id) || !execution || !isFinal(execution.status) || Date.now() - at > 5000) {
+        settling.delete(id);
+        continue;
+      }
       return execution;
     }
     return null;
@@ -114,9 +153,16 @@ export function transcript(sessionIdOf) {
     settle,
     items,
     noteEnded,
-    addOutgoing: (o) => { outgoing.push(o); },
-    failOutgoing: (key) => { const o = outgoing.find((x) => x.key === key); if (o) o.state = 'failed'; },
-    dropOutgoing: (key) => { outgoing = outgoing.filter((o) => o.key !== key); },
+    addOutgoing: (o) => {
+      outgoing.push(o);
+    },
+    failOutgoing: (key) => {
+      const o = outgoing.find((x) => x.key === key);
+      if (o) o.state = 'failed';
+    },
+    dropOutgoing: (key) => {
+      outgoing = outgoing.filter((o) => o.key !== key);
+    },
     outgoing: (key) => outgoing.find((o) => o.key === key),
     isEmpty: () => messages.size === 0 && outgoing.length === 0,
   };

@@ -14,20 +14,52 @@ const PASSWORD_CHARS_MIN = 8;
 /** Opens the dialog that sets or changes the password. */
 export function passwordDialog() {
   const isGenerated = store.me?.password_generated === true;
-  const user = h('input', { type: 'text', class: 'visually-hidden', value: store.me?.username ?? 'admin', autocomplete: 'username', tabindex: -1, aria: { hidden: 'true' }, readonly: true });
-  const old = isGenerated ? null : field({ label: t('password.old'), name: 'old_password', type: 'password', attrs: { autocomplete: 'current-password' } });
-  const fresh = field({ label: t('password.new'), name: 'new_password', type: 'password', hint: t('password.hint'), attrs: { autocomplete: 'new-password' } });
+  const user = h('input', {
+    type: 'text',
+    class: 'visually-hidden',
+    value: store.me?.username ?? 'admin',
+    autocomplete: 'username',
+    tabindex: -1,
+    aria: { hidden: 'true' },
+    readonly: true,
+  });
+  const old = isGenerated
+    ? null
+    : field({
+        label: t('password.old'),
+        name: 'old_password',
+        type: 'password',
+        attrs: { autocomplete: 'current-password' },
+      });
+  const fresh = field({
+    label: t('password.new'),
+    name: 'new_password',
+    type: 'password',
+    hint: t('password.hint'),
+    attrs: { autocomplete: 'new-password' },
+  });
   formDialog({
     title: isGenerated ? t('password.title') : t('password.changeTitle'),
     body: [isGenerated && h('p', { class: 'muted' }, t('password.lead')), user, old?.el, fresh.el],
     submit: t('common.save'),
     async onSubmit() {
       const newPassword = fresh.input.value;
-      if ([...newPassword].length < PASSWORD_CHARS_MIN) { fresh.setError(t('password.short')); fresh.input.focus(); return false; }
+      if ([...newPassword].length < PASSWORD_CHARS_MIN) {
+        fresh.setError(t('password.short'));
+        fresh.input.focus();
+        return false;
+      }
       try {
-        await api.post('/api/me/password', { new_password: newPassword, ...(old && { old_password: old.input.value }) });
+        await api.post('/api/me/password', {
+          new_password: newPassword,
+          ...(old && { old_password: old.input.value }),
+        });
       } catch (error) {
-        if (error.code === 'invalid_credentials' && old) { old.setError(error.message); old.input.focus(); return false; }
+        if (error.code === 'invalid_credentials' && old) {
+          old.setError(error.message);
+          old.input.focus();
+          return false;
+        }
         if (showFieldErrors(error, { new_password: fresh, ...(old && { old_password: old }) })) return false;
         throw error;
       }
@@ -41,12 +73,32 @@ export function passwordDialog() {
 
 /** The three themes as a group of buttons for the account menu. */
 export function themeChoice() {
-  const buttons = THEMES.map((name) => h('button', {
-    type: 'button', role: 'menuitemradio', tabindex: -1, class: 'theme-option', title: t(`menu.theme.${name}`),
-    aria: { checked: theme() === name, label: `${t('menu.theme')}: ${t(`menu.theme.${name}`)}` },
-    on: { click: () => { setTheme(name); buttons.forEach((b, i) => b.setAttribute('aria-checked', String(THEMES[i] === name))); } },
-  }, icon({ system: 'system', light: 'sun', dark: 'moon' }[name])));
-  return h('div', { class: 'theme-choice', role: 'group', aria: { label: t('menu.theme') } }, h('span', null, t('menu.theme')), h('div', { class: 'segmented' }, buttons));
+  const buttons = THEMES.map((name) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        role: 'menuitemradio',
+        tabindex: -1,
+        class: 'theme-option',
+        title: t(`menu.theme.${name}`),
+        aria: { checked: theme() === name, label: `${t('menu.theme')}: ${t(`menu.theme.${name}`)}` },
+        on: {
+          click: () => {
+            setTheme(name);
+            buttons.forEach((b, i) => b.setAttribute('aria-checked', String(THEMES[i] === name)));
+          },
+        },
+      },
+      icon({ system: 'system', light: 'sun', dark: 'moon' }[name]),
+    ),
+  );
+  return h(
+    'div',
+    { class: 'theme-choice', role: 'group', aria: { label: t('menu.theme') } },
+    h('span', null, t('menu.theme')),
+    h('div', { class: 'segmented' }, buttons),
+  );
 }
 
 /** Signs out, here and on the server. */
@@ -72,13 +124,33 @@ export const KEY_LIST = [
 
 /** Opens the list of keys. */
 export function keysDialog() {
-  const single = h('input', { type: 'checkbox', checked: getPref('singleKeys', 'on') === 'on', on: { change: (e) => setPref('singleKeys', e.target.checked ? 'on' : 'off') } });
+  const single = h('input', {
+    type: 'checkbox',
+    checked: getPref('singleKeys', 'on') === 'on',
+    on: { change: (e) => setPref('singleKeys', e.target.checked ? 'on' : 'off') },
+  });
   openDialog({
     title: t('keys.title'),
     body: [
-      h('dl', { class: 'keys' }, KEY_LIST.map(([label, keys, isSequence]) => h('div', null,
-        h('dt', null, t(label)),
-        h('dd', null, keys.flatMap((key, i) => [i > 0 && h('span', { class: 'key-join' }, isSequence ? t('keys.then') : '+'), h('kbd', null, key)]))))),
+      h(
+        'dl',
+        { class: 'keys' },
+        KEY_LIST.map(([label, keys, isSequence]) =>
+          h(
+            'div',
+            null,
+            h('dt', null, t(label)),
+            h(
+              'dd',
+              null,
+              keys.flatMap((key, i) => [
+                i > 0 && h('span', { class: 'key-join' }, isSequence ? t('keys.then') : '+'),
+                h('kbd', null, key),
+              ]),
+            ),
+          ),
+        ),
+      ),
       h('label', { class: 'check' }, single, h('span', null, t('keys.single'), ' (/ ? g)')),
     ],
   });

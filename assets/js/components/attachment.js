@@ -29,18 +29,44 @@ export function attachment({ sessionId, changed }) {
     if (!file) return;
     if (rest.length || current) toast(t('composer.oneFile'));
     if (current) return;
-    const mine = { file, media: null, abort: new AbortController(), preview: mediaKind(file.type) === 'image' ? URL.createObjectURL(file) : null };
+    const mine = {
+      file,
+      media: null,
+      abort: new AbortController(),
+      preview: mediaKind(file.type) === 'image' ? URL.createObjectURL(file) : null,
+    };
     current = mine;
     const progress = h('progress', { max: 1, value: 0, aria: { label: t('composer.uploading', { name: file.name }) } });
-    el.replaceChildren(h('div', { class: 'chip' },
-      mine.preview ? h('img', { src: mine.preview, alt: '' }) : icon('file'),
-      h('span', { class: 'chip-name' }, file.name), h('span', { class: 'small muted' }, bytes(file.size)), progress,
-      h('button', { class: 'icon-button small', type: 'button', aria: { label: t('composer.removeFile', { name: file.name }) }, on: { click: () => clear() } }, icon('close'))));
+    el.replaceChildren(
+      h(
+        'div',
+        { class: 'chip' },
+        mine.preview ? h('img', { src: mine.preview, alt: '' }) : icon('file'),
+        h('span', { class: 'chip-name' }, file.name),
+        h('span', { class: 'small muted' }, bytes(file.size)),
+        progress,
+        h(
+          'button',
+          {
+            class: 'icon-button small',
+            type: 'button',
+            aria: { label: t('composer.removeFile', { name: file.name }) },
+            on: { click: () => clear() },
+          },
+          icon('close'),
+        ),
+      ),
+    );
     el.hidden = false;
     changed();
     try {
       const id = await sessionId();
-      mine.media = await upload(`/api/local/sessions/${id}/media`, file, { signal: mine.abort.signal, onProgress: (f) => { progress.value = f; } });
+      mine.media = await upload(`/api/local/sessions/${id}/media`, file, {
+        signal: mine.abort.signal,
+        onProgress: (f) => {
+          progress.value = f;
+        },
+      });
       progress.remove();
       changed();
     } catch (error) {
@@ -53,7 +79,11 @@ export function attachment({ sessionId, changed }) {
     el,
     take,
     /** Takes the uploaded file out, to be sent. */
-    release() { const media = current?.media ?? null; clear({ keepUpload: true }); return media; },
+    release() {
+      const media = current?.media ?? null;
+      clear({ keepUpload: true });
+      return media;
+    },
     isEmpty: () => current === null,
     isReady: () => current?.media !== null && current !== null,
     destroy: () => clear(),

@@ -5,9 +5,9 @@ import { skepMark } from '../icons.js';
 const HUES = 8;
 
 function hueOf(name) {
-  let hash = 0;
-  for (const char of name) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
-  return hash % HUES;
+  let hash = 0x811c9dc5;
+  for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193) >>> 0;
+  return (hash ^ (hash >>> 15)) % HUES;
 }
 
 /**
@@ -16,6 +16,9 @@ function hueOf(name) {
  */
 export function avatar(name, size = 'normal') {
   if (!name) return h('span', { class: `avatar avatar-bee avatar-${size}`, aria: { hidden: 'true' } }, skepMark());
-  return h('span', { class: `avatar avatar-${size} hue-${hueOf(name)}`, aria: { hidden: 'true' } },
-    h('span', { class: 'avatar-letter' }, [...name.trim()][0]?.toUpperCase() ?? '?'));
+  return h(
+    'span',
+    { class: `avatar avatar-${size} hue-${hueOf(name)}`, aria: { hidden: 'true' } },
+    h('span', { class: 'avatar-letter' }, [...name.trim()][0]?.toUpperCase() ?? '?'),
+  );
 }

@@ -20,15 +20,57 @@ export function banners() {
   let isOfferDismissed = false;
 
   function render() {
-    fillHeld(String(store.held), () => store.held && h('section', { class: 'banner banner-held', role: 'alert' }, icon('pause'),
-      h('div', { class: 'banner-text' }, h('strong', null, t('held.title')), h('span', null, t('held.lead'))),
-      actionButton(t('held.action'), async () => { await api.post('/api/resume', {}); setHeld(false); toast(t('held.done'), { kind: 'ok' }); })));
+    fillHeld(
+      String(store.held),
+      () =>
+        store.held &&
+        h(
+          'section',
+          { class: 'banner banner-held', role: 'alert' },
+          icon('pause'),
+          h('div', { class: 'banner-text' }, h('strong', null, t('held.title')), h('span', null, t('held.lead'))),
+          actionButton(t('held.action'), async () => {
+            await api.post('/api/resume', {});
+            setHeld(false);
+            toast(t('held.done'), { kind: 'ok' });
+          }),
+        ),
+    );
     const isOffered = store.me?.password_generated === true && !isOfferDismissed && !store.held;
-    fillOffer(String(isOffered), () => isOffered && h('section', { class: 'banner', aria: { label: t('password.title') } }, icon('key'),
-      h('div', { class: 'banner-text' }, h('span', null, t('password.offer'))),
-      h('div', { class: 'row' },
-        h('button', { class: 'button small', type: 'button', on: { click: passwordDialog } }, t('password.offerAction')),
-        h('button', { class: 'button small quiet', type: 'button', on: { click: () => { isOfferDismissed = true; render(); } } }, t('password.later')))));
+    fillOffer(
+      String(isOffered),
+      () =>
+        isOffered &&
+        h(
+          'section',
+          { class: 'banner', aria: { label: t('password.title') } },
+          icon('key'),
+          h('div', { class: 'banner-text' }, h('span', null, t('password.offer'))),
+          h(
+            'div',
+            { class: 'row' },
+            h(
+              'button',
+              { class: 'button small', type: 'button', on: { click: passwordDialog } },
+              t('password.offerAction'),
+            ),
+            h(
+              'button',
+              {
+                class: 'button small quiet',
+                type: 'button',
+                on: {
+                  click: () => {
+                    isOfferDismissed = true;
+                    render();
+                  },
+                },
+              },
+              t('password.later'),
+            ),
+          ),
+        ),
+    );
   }
 
   const offs = [on('held', render), on('me', render)];
@@ -42,12 +84,24 @@ export function connectionPill() {
   let timer = 0;
   const render = () => {
     clearTimeout(timer);
-    if (store.connection === 'open') { el.hidden = true; return; }
-    timer = setTimeout(() => {
-      el.textContent = store.connection === 'offline' ? t('pill.offline') : t('pill.reconnecting');
-      el.hidden = false;
-    }, el.hidden ? PILL_AFTER_MS : 0);
+    if (store.connection === 'open') {
+      el.hidden = true;
+      return;
+    }
+    timer = setTimeout(
+      () => {
+        el.textContent = store.connection === 'offline' ? t('pill.offline') : t('pill.reconnecting');
+        el.hidden = false;
+      },
+      el.hidden ? PILL_AFTER_MS : 0,
+    );
   };
   const off = on('connection', render);
-  return { el, destroy: () => { off(); clearTimeout(timer); } };
+  return {
+    el,
+    destroy: () => {
+      off();
+      clearTimeout(timer);
+    },
+  };
 }

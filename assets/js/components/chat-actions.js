@@ -9,7 +9,12 @@ import { toast } from './toast.js';
 
 /** Asks for a new name. */
 export function renameChat(session) {
-  const name = field({ label: t('chat.name'), name: 'name', value: session.name ?? '', attrs: { maxlength: 200, autocomplete: 'off' } });
+  const name = field({
+    label: t('chat.name'),
+    name: 'name',
+    value: session.name ?? '',
+    attrs: { maxlength: 200, autocomplete: 'off' },
+  });
   formDialog({
     title: t('chat.renameTitle'),
     body: [name.el],

@@ -15,18 +15,75 @@ const isTouch = matchMedia('(pointer: coarse)');
  */
 export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
   let key = draftKey;
-  const input = h('textarea', { class: 'composer-input', rows: 1, placeholder: t('composer.placeholder'), aria: { label: t('composer.label') }, enterkeyhint: isTouch.matches ? 'enter' : 'send' });
-  const files = h('input', { type: 'file', class: 'visually-hidden', tabindex: -1, aria: { hidden: 'true' }, on: { change: () => { attached.take([...files.files]); files.value = ''; } } });
-  const send = h('button', { class: 'send-button', type: 'button', title: t('composer.send'), aria: { label: t('composer.send') }, on: { click: submit } }, icon('send'));
-  const stop = h('button', { class: 'stop-button', type: 'button', hidden: true, title: t('composer.stopHint'), on: { click: onStop } }, icon('stop'), h('span', null, t('composer.stop')));
-  const attachButton = h('button', { class: 'icon-button', type: 'button', title: t('composer.attach'), aria: { label: t('composer.attach') }, on: { click: () => files.click() } }, icon('attach'));
+  const input = h('textarea', {
+    class: 'composer-input',
+    rows: 1,
+    placeholder: t('composer.placeholder'),
+    aria: { label: t('composer.label') },
+    enterkeyhint: isTouch.matches ? 'enter' : 'send',
+  });
+  const files = h('input', {
+    type: 'file',
+    class: 'visually-hidden',
+    tabindex: -1,
+    aria: { hidden: 'true' },
+    on: {
+      change: () => {
+        attached.take([...files.files]);
+        files.value = '';
+      },
+    },
+  });
+  const send = h(
+    'button',
+    {
+      class: 'send-button',
+      type: 'button',
+      title: t('composer.send'),
+      aria: { label: t('composer.send') },
+      on: { click: submit },
+    },
+    icon('send'),
+  );
+  const stop = h(
+    'button',
+    { class: 'stop-button', type: 'button', hidden: true, title: t('composer.stopHint'), on: { click: onStop } },
+    icon('stop'),
+    h('span', null, t('composer.stop')),
+  );
+  const attachButton = h(
+    'button',
+    {
+      class: 'icon-button',
+      type: 'button',
+      title: t('composer.attach'),
+      aria: { label: t('composer.attach') },
+      on: { click: () => files.click() },
+    },
+    icon('attach'),
+  );
   const attached = attachment({ sessionId, changed: refresh });
   const names = mentions(input);
-  const el = h('div', { class: 'composer' },
+  const el = h(
+    'div',
+    { class: 'composer' },
     names.el,
-    h('div', { class: 'composer-box' },
-      attached.el, input,
-      h('div', { class: 'composer-bar' }, attachButton, files, h('span', { class: 'composer-hint' }, t('composer.hint')), stop, send)));
+    h(
+      'div',
+      { class: 'composer-box' },
+      attached.el,
+      input,
+      h(
+        'div',
+        { class: 'composer-bar' },
+        attachButton,
+        files,
+        h('span', { class: 'composer-hint' }, t('composer.hint')),
+        stop,
+        send,
+      ),
+    ),
+  );
 
   function refresh() {
     send.disabled = !(attached.isReady() || (input.value.trim() !== '' && attached.isEmpty()));
@@ -47,7 +104,10 @@ export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
 
   function submit() {
     const content = input.value.trim();
-    if (!attached.isEmpty() && !attached.isReady()) { toast(t('composer.uploadFirst')); return; }
+    if (!attached.isEmpty() && !attached.isReady()) {
+      toast(t('composer.uploadFirst'));
+      return;
+    }
     if (!content && attached.isEmpty()) return;
     const media = attached.release();
     setText('');
@@ -55,7 +115,12 @@ export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
     input.focus();
   }
 
-  input.addEventListener('input', () => { setPref(key, input.value); autosize(); names.onInput(); refresh(); });
+  input.addEventListener('input', () => {
+    setPref(key, input.value);
+    autosize();
+    names.onInput();
+    refresh();
+  });
   input.addEventListener('keydown', (event) => {
     if (names.onKey(event)) return;
     // On a touch keyboard Enter is the only way to a new line; the button sends.
@@ -73,9 +138,21 @@ export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
   const hasFiles = (event) => event.dataTransfer?.types?.includes('Files');
   let depth = 0;
   const shade = (isOn) => dropTarget.classList.toggle('is-dropping', isOn);
-  dropTarget.addEventListener('dragenter', (e) => { if (hasFiles(e)) { depth += 1; shade(true); } });
-  dropTarget.addEventListener('dragleave', (e) => { if (hasFiles(e) && (depth -= 1) <= 0) { depth = 0; shade(false); } });
-  dropTarget.addEventListener('dragover', (e) => { if (hasFiles(e)) e.preventDefault(); });
+  dropTarget.addEventListener('dragenter', (e) => {
+    if (hasFiles(e)) {
+      depth += 1;
+      shade(true);
+    }
+  });
+  dropTarget.addEventListener('dragleave', (e) => {
+    if (hasFiles(e) && (depth -= 1) <= 0) {
+      depth = 0;
+      shade(false);
+    }
+  });
+  dropTarget.addEventListener('dragover', (e) => {
+    if (hasFiles(e)) e.preventDefault();
+  });
   dropTarget.addEventListener('drop', (e) => {
     if (!hasFiles(e)) return;
     e.preventDefault();
@@ -91,11 +168,20 @@ export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
   return {
     el,
     focus: () => input.focus(),
-    setText: (text) => { setText(text); input.focus(); },
+    setText: (text) => {
+      setText(text);
+      input.focus();
+    },
     /** Shows who will be written to. */
-    setPlaceholder: (text) => { input.placeholder = text; },
+    setPlaceholder: (text) => {
+      input.placeholder = text;
+    },
     /** The chat has an id now: its draft is kept under it. */
-    moveDraft(next) { setPref(next, getPref(key, '')); setPref(key, null); key = next; },
+    moveDraft(next) {
+      setPref(next, getPref(key, ''));
+      setPref(key, null);
+      key = next;
+    },
     /** Shows or hides the stop button. @param {null|'running'|'stopping'} state */
     setStop(state) {
       stop.hidden = state === null;

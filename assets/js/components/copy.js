@@ -7,12 +7,19 @@ const DONE_MS = 1600;
 
 /** A small button that copies what `textOf` returns. */
 export function copyButton(textOf, className = 'icon-button small') {
-  const button = h('button', { class: className, type: 'button', title: t('common.copy'), aria: { label: t('common.copy') } }, icon('copy'));
+  const button = h(
+    'button',
+    { class: className, type: 'button', title: t('common.copy'), aria: { label: t('common.copy') } },
+    icon('copy'),
+  );
   button.addEventListener('click', async () => {
     if (!(await copyText(textOf()))) return;
     replace(button, icon('check'));
     button.setAttribute('aria-label', t('common.copied'));
-    setTimeout(() => { replace(button, icon('copy')); button.setAttribute('aria-label', t('common.copy')); }, DONE_MS);
+    setTimeout(() => {
+      replace(button, icon('copy'));
+      button.setAttribute('aria-label', t('common.copy'));
+    }, DONE_MS);
   });
   return button;
 }
@@ -39,7 +46,16 @@ export function decorateCode(root) {
     if (pre.parentElement.classList.contains('code-block')) continue;
     const code = pre.querySelector('code') ?? pre;
     const language = /(?:^|\s)language-([\w+#.-]+)/.exec(code.className)?.[1] ?? pre.getAttribute('lang') ?? '';
-    const frame = h('div', { class: 'code-block' }, h('div', { class: 'code-head' }, h('span', null, language), copyButton(() => code.textContent)));
+    const frame = h(
+      'div',
+      { class: 'code-block' },
+      h(
+        'div',
+        { class: 'code-head' },
+        h('span', null, language),
+        copyButton(() => code.textContent),
+      ),
+    );
     pre.replaceWith(frame);
     pre.tabIndex = 0;
     frame.append(pre);
@@ -49,6 +65,9 @@ export function decorateCode(root) {
     const frame = h('div', { class: 'table-scroll', tabindex: 0 });
     table.replaceWith(frame);
     frame.append(table);
+  }
+  for (const box of root.querySelectorAll('li > input[type="checkbox"]')) {
+    box.setAttribute('aria-label', box.parentElement.textContent.trim());
   }
   for (const link of root.querySelectorAll('a[href]')) {
     link.target = '_blank';

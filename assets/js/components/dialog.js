@@ -12,28 +12,50 @@ import { toastError, describe } from './toast.js';
 export function openDialog({ title, body, actions, wide = false }) {
   const titleId = uid('dialog');
   const close = () => el.close();
-  const el = h('dialog', { class: wide ? 'dialog dialog-wide' : 'dialog', aria: { labelledby: titleId } },
-    h('header', { class: 'dialog-head' },
+  const el = h(
+    'dialog',
+    { class: wide ? 'dialog dialog-wide' : 'dialog', aria: { labelledby: titleId } },
+    h(
+      'header',
+      { class: 'dialog-head' },
       h('h2', { id: titleId }, title),
-      h('button', { class: 'icon-button', type: 'button', aria: { label: t('common.close') }, on: { click: close } }, icon('close'))),
+      h(
+        'button',
+        { class: 'icon-button', type: 'button', aria: { label: t('common.close') }, on: { click: close } },
+        icon('close'),
+      ),
+    ),
     h('div', { class: 'dialog-body' }, body),
-    actions && h('footer', { class: 'dialog-foot' }, actions));
+    actions && h('footer', { class: 'dialog-foot' }, actions),
+  );
   document.body.append(el);
   const closed = new Promise((resolve) => {
-    el.addEventListener('close', () => { el.remove(); resolve(); });
+    el.addEventListener('close', () => {
+      el.remove();
+      resolve();
+    });
   });
   // A press that both starts and ends on the backdrop closes; selecting text that slips outside does not.
   let pressedOutside = false;
-  el.addEventListener('pointerdown', (e) => { pressedOutside = e.target === el && !isInside(el, e); });
-  el.addEventListener('click', (e) => { if (pressedOutside && e.target === el) close(); });
+  el.addEventListener('pointerdown', (e) => {
+    pressedOutside = e.target === el && !isInside(el, e);
+  });
+  el.addEventListener('click', (e) => {
+    if (pressedOutside && e.target === el) close();
+  });
   el.showModal();
-  (el.querySelector('[data-autofocus]') ?? el.querySelector('.dialog-body input, .dialog-body textarea, .dialog-foot button'))?.focus();
+  (
+    el.querySelector('[data-autofocus]') ??
+    el.querySelector('.dialog-body input, .dialog-body textarea, .dialog-foot button')
+  )?.focus();
   return { el, close, closed };
 }
 
 function isInside(el, event) {
   const box = el.getBoundingClientRect();
-  return event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+  return (
+    event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom
+  );
 }
 
 /**
@@ -65,16 +87,24 @@ export function actionButton(label, action, { kind = 'primary', type = 'button' 
  */
 export function confirmDialog({ title, text, action, run }) {
   const error = h('p', { class: 'field-error', role: 'alert', hidden: true });
-  const go = actionButton(action, async () => {
-    try {
-      await run();
-      dialog.close();
-    } catch (cause) {
-      error.textContent = describe(cause).text;
-      error.hidden = false;
-    }
-  }, { kind: 'danger' });
-  const cancel = h('button', { class: 'button', type: 'button', data: { autofocus: '' }, on: { click: () => dialog.close() } }, t('common.cancel'));
+  const go = actionButton(
+    action,
+    async () => {
+      try {
+        await run();
+        dialog.close();
+      } catch (cause) {
+        error.textContent = describe(cause).text;
+        error.hidden = false;
+      }
+    },
+    { kind: 'danger' },
+  );
+  const cancel = h(
+    'button',
+    { class: 'button', type: 'button', data: { autofocus: '' }, on: { click: () => dialog.close() } },
+    t('common.cancel'),
+  );
   const dialog = openDialog({ title, body: [h('div', { class: 'prose-tight' }, text), error], actions: [cancel, go] });
   return dialog;
 }
@@ -86,12 +116,34 @@ export function confirmDialog({ title, text, action, run }) {
  */
 export function formDialog({ title, body, submit, onSubmit, wide }) {
   const formId = uid('form');
-  const go = actionButton(submit, async () => {
-    if (await onSubmit(form) !== false) dialog.close();
-  }, { type: 'submit' });
+  const go = actionButton(
+    submit,
+    async () => {
+      if ((await onSubmit(form)) !== false) dialog.close();
+    },
+    { type: 'submit' },
+  );
   go.setAttribute('form', formId);
-  const form = h('form', { id: formId, class: 'form', novalidate: true, on: { submit: (e) => { e.preventDefault(); go.run(); } } }, body);
-  const cancel = h('button', { class: 'button', type: 'button', on: { click: () => dialog.close() } }, t('common.cancel'));
+  const form = h(
+    'form',
+    {
+      id: formId,
+      class: 'form',
+      novalidate: true,
+      on: {
+        submit: (e) => {
+          e.preventDefault();
+          go.run();
+        },
+      },
+    },
+    body,
+  );
+  const cancel = h(
+    'button',
+    { class: 'button', type: 'button', on: { click: () => dialog.close() } },
+    t('common.cancel'),
+  );
   const dialog = openDialog({ title, body: form, actions: [cancel, go], wide });
   return dialog;
 }

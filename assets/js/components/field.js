@@ -23,9 +23,14 @@ export function field({ label, name, control, type = 'text', value = '', hint, o
     else input.removeAttribute('aria-invalid');
   };
   input.addEventListener('input', () => setError(null));
-  const el = h('div', { class: 'field' },
+  const el = h(
+    'div',
+    { class: 'field' },
     h('label', { htmlFor: id }, label, optional && h('span', { class: 'field-optional' }, t('common.optional'))),
-    input, errorEl, hintEl);
+    input,
+    errorEl,
+    hintEl,
+  );
   return { el, input, setError };
 }
 
@@ -38,8 +43,11 @@ export function textArea({ value = '', rows = 3, ...attrs }) {
 
 /** A select. @param {{value: string, label: string, disabled?: boolean}[]} options */
 export function select(options, value, attrs = {}) {
-  return h('select', { class: 'input select', ...attrs },
-    options.map((o) => h('option', { value: o.value, disabled: o.disabled, selected: o.value === value }, o.label)));
+  return h(
+    'select',
+    { class: 'input select', ...attrs },
+    options.map((o) => h('option', { value: o.value, disabled: o.disabled, selected: o.value === value }, o.label)),
+  );
 }
 
 /**

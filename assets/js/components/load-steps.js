@@ -18,7 +18,8 @@ export async function loadSteps(executionId, button) {
   let found = 0;
   try {
     const response = await request('GET', `/api/executions/${executionId}/stream`, {
-      headers: { Accept: 'text/event-stream', 'Last-Event-ID': '0' }, signal: controller.signal,
+      headers: { Accept: 'text/event-stream', 'Last-Event-ID': '0' },
+      signal: controller.signal,
     });
     for await (const event of readEvents(response.body)) {
       if (event.comment !== undefined) continue;

@@ -31,16 +31,56 @@ export function logViewer(execution) {
 
   const lines = h('div', { class: 'log-lines' });
   const note = h('p', { class: 'log-note' }, t('common.loading'));
-  const earlier = h('button', { class: 'button small quiet log-earlier', type: 'button', hidden: true, on: { click: loadEarlier } }, t('log.earlier'));
-  const view = h('div', { class: 'log-view', tabindex: 0, role: 'region', aria: { label: t('log.title') } }, earlier, lines, note);
-  const follow = h('button', { class: 'button small', type: 'button', on: { click: () => setFollowing(!isFollowing, true) } });
+  const earlier = h(
+    'button',
+    { class: 'button small quiet log-earlier', type: 'button', hidden: true, on: { click: loadEarlier } },
+    t('log.earlier'),
+  );
+  const view = h(
+    'div',
+    { class: 'log-view', tabindex: 0, role: 'region', aria: { label: t('log.title') } },
+    earlier,
+    lines,
+    note,
+  );
+  const follow = h('button', {
+    class: 'button small',
+    type: 'button',
+    on: { click: () => setFollowing(!isFollowing, true) },
+  });
   const fillFollow = slot(follow);
-  const wrap = h('button', { class: 'button small', type: 'button', aria: { label: t('log.wrap') }, on: { click: () => setWrap(!view.classList.contains('wrap')) } }, icon('wrap'), h('span', null, t('log.wrap')));
-  const download = h('a', { class: 'button small', href: logUrl(id), download: `${id}.log`, aria: { label: t('log.download') } }, icon('download'), h('span', null, t('log.download')));
+  const wrap = h(
+    'button',
+    {
+      class: 'button small',
+      type: 'button',
+      aria: { label: t('log.wrap') },
+      on: { click: () => setWrap(!view.classList.contains('wrap')) },
+    },
+    icon('wrap'),
+    h('span', null, t('log.wrap')),
+  );
+  const download = h(
+    'a',
+    { class: 'button small', href: logUrl(id), download: `${id}.log`, aria: { label: t('log.download') } },
+    icon('download'),
+    h('span', null, t('log.download')),
+  );
   const live = h('span', { class: 'badge badge-running' }, h('span', { class: 'dot dot-running' }), t('log.live'));
   const size = h('span', { class: 'small muted' });
-  const el = h('section', { class: 'log card' },
-    h('header', { class: 'log-head' }, h('h2', null, t('log.title')), live, size, h('div', { class: 'row' }, follow, wrap, download)), view);
+  const el = h(
+    'section',
+    { class: 'log card' },
+    h(
+      'header',
+      { class: 'log-head' },
+      h('h2', null, t('log.title')),
+      live,
+      size,
+      h('div', { class: 'row' }, follow, wrap, download),
+    ),
+    view,
+  );
 
   function setWrap(isOn) {
     view.classList.toggle('wrap', isOn);
@@ -54,7 +94,10 @@ export function logViewer(execution) {
     follow.setAttribute('aria-label', label);
     fillFollow(label, () => [icon(isOn ? 'pause' : 'arrowDown'), h('span', null, label)]);
     if (isOn && isAsked && windowWasCut) restart();
-    else if (isOn) { flush(); view.scrollTop = view.scrollHeight; }
+    else if (isOn) {
+      flush();
+      view.scrollTop = view.scrollHeight;
+    }
   }
 
   function showState() {
@@ -71,7 +114,10 @@ export function logViewer(execution) {
 
   function lineNode({ offset, text }) {
     const clean = text.replace(ANSI, '').replace(/\r$/, '').replace(/^.*\r/, '');
-    const shown = clean.length > LINE_CHARS_MAX ? clean.slice(0, LINE_CHARS_MAX) + t('log.cut', { n: clean.length - LINE_CHARS_MAX }) : clean;
+    const shown =
+      clean.length > LINE_CHARS_MAX
+        ? clean.slice(0, LINE_CHARS_MAX) + t('log.cut', { n: clean.length - LINE_CHARS_MAX })
+        : clean;
     return h('div', { class: 'log-line', data: { offset } }, shown || '\u200b');
   }
 
@@ -79,7 +125,11 @@ export function logViewer(execution) {
     pending.push(...more);
     // While the reader looks elsewhere only the newest lines are worth keeping.
     if (pending.length > LINES_MAX) pending = pending.slice(-LINES_MAX);
-    frame ||= requestAnimationFrame(() => { frame = 0; if (isFollowing) flush(); showState(); });
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      if (isFollowing) flush();
+      showState();
+    });
   }
 
   function flush() {
@@ -102,20 +152,31 @@ export function logViewer(execution) {
     const splitter = lineSplitter();
     while (!mine.signal.aborted) {
       try {
-        await streamFrom(id, start, { follow: isOpen, signal: mine.signal, onChunk: (offset, bytes) => {
-          let more = splitter.push(offset, bytes);
-          // A window that begins inside a line shows it from the next one on.
-          if (isFirst && more.length) { more = more.slice(1); isFirst = false; windowStart = more[0]?.offset ?? windowStart; }
-          start = offset + bytes.length;
-          received = start;
-          queue(more);
-        } });
+        await streamFrom(id, start, {
+          follow: isOpen,
+          signal: mine.signal,
+          onChunk: (offset, bytes) => {
+            let more = splitter.push(offset, bytes);
+            // A window that begins inside a line shows it from the next one on.
+            if (isFirst && more.length) {
+              more = more.slice(1);
+              isFirst = false;
+              windowStart = more[0]?.offset ?? windowStart;
+            }
+            start = offset + bytes.length;
+            received = start;
+            queue(more);
+          },
+        });
         queue(splitter.end());
         break;
       } catch (error) {
         if (error.name === 'AbortError' || mine.signal.aborted) return;
         if (error.status === 416) break;
-        if (!isOpen || error.status) { toastError(error); break; }
+        if (!isOpen || error.status) {
+          toastError(error);
+          break;
+        }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
@@ -139,7 +200,10 @@ export function logViewer(execution) {
       lines.prepend(batch);
       view.scrollTop = view.scrollHeight - before;
       windowStart = older[0]?.offset ?? 0;
-      while (lines.childElementCount > LINES_MAX) { lines.lastElementChild.remove(); windowWasCut = true; }
+      while (lines.childElementCount > LINES_MAX) {
+        lines.lastElementChild.remove();
+        windowWasCut = true;
+      }
     } catch (error) {
       toastError(error);
     } finally {
@@ -159,11 +223,15 @@ export function logViewer(execution) {
     run();
   }
 
-  view.addEventListener('scroll', () => {
-    const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < BOTTOM_PX;
-    if (isFollowing !== isAtEnd && !windowWasCut) setFollowing(isAtEnd);
-    showState();
-  }, { passive: true });
+  view.addEventListener(
+    'scroll',
+    () => {
+      const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < BOTTOM_PX;
+      if (isFollowing !== isAtEnd && !windowWasCut) setFollowing(isAtEnd);
+      showState();
+    },
+    { passive: true },
+  );
 
   setWrap(getPref('logWrap') === 'on');
   setFollowing(true);
@@ -178,6 +246,10 @@ export function logViewer(execution) {
       execution = final;
       showState();
     },
-    destroy() { isDestroyed = true; controller.abort(); cancelAnimationFrame(frame); },
+    destroy() {
+      isDestroyed = true;
+      controller.abort();
+      cancelAnimationFrame(frame);
+    },
   };
 }

@@ -37,12 +37,43 @@ function mediaItem(item) {
   if (!url) return null;
   const kind = mediaKind(item.content_type);
   if (kind === 'image') {
-    return h('a', { class: 'media-image', href: url, target: '_blank', rel: 'noopener', aria: { label: t('media.open', { name: item.name }) } },
-      h('img', { src: url, alt: item.name, loading: 'lazy', decoding: 'async' }));
+    return h(
+      'a',
+      {
+        class: 'media-image',
+        href: url,
+        target: '_blank',
+        rel: 'noopener',
+        aria: { label: t('media.open', { name: item.name }) },
+      },
+      h('img', { src: url, alt: item.name, loading: 'lazy', decoding: 'async' }),
+    );
   }
-  if (kind === 'audio') return h('figure', { class: 'media-av' }, h('audio', { src: url, controls: true, preload: 'metadata' }), h('figcaption', null, item.name));
-  if (kind === 'video') return h('figure', { class: 'media-av' }, h('video', { src: url, controls: true, preload: 'metadata', playsinline: true }), h('figcaption', null, item.name));
+  if (kind === 'audio')
+    return h(
+      'figure',
+      { class: 'media-av' },
+      h('audio', { src: url, controls: true, preload: 'metadata' }),
+      h('figcaption', null, item.name),
+    );
+  if (kind === 'video')
+    return h(
+      'figure',
+      { class: 'media-av' },
+      h('video', { src: url, controls: true, preload: 'metadata', playsinline: true }),
+      h('figcaption', null, item.name),
+    );
   const label = t(kind === 'pdf' ? 'media.open' : 'media.download', { name: item.name });
-  return h('a', { class: 'file-card', href: url, aria: { label }, ...(kind === 'pdf' ? { target: '_blank', rel: 'noopener' } : { download: item.name }) },
-    icon('file'), h('span', { class: 'file-name' }, item.name), item.size !== undefined && item.size !== null && h('span', { class: 'small muted' }, bytes(item.size)));
+  return h(
+    'a',
+    {
+      class: 'file-card',
+      href: url,
+      aria: { label },
+      ...(kind === 'pdf' ? { target: '_blank', rel: 'noopener' } : { download: item.name }),
+    },
+    icon('file'),
+    h('span', { class: 'file-name' }, item.name),
+    item.size !== undefined && item.size !== null && h('span', { class: 'small muted' }, bytes(item.size)),
+  );
 }

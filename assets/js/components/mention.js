@@ -13,7 +13,13 @@ const SHOWN_MAX = 6;
  */
 export function mentions(input) {
   const listId = uid('mentions');
-  const el = h('ul', { class: 'mentions', id: listId, role: 'listbox', hidden: true, aria: { label: t('composer.mentions') } });
+  const el = h('ul', {
+    class: 'mentions',
+    id: listId,
+    role: 'listbox',
+    hidden: true,
+    aria: { label: t('composer.mentions') },
+  });
   let found = [];
   let at = 0;
   let start = -1;
@@ -30,25 +36,53 @@ export function mentions(input) {
   function onInput() {
     const before = input.value.slice(0, input.selectionStart);
     const match = /(?:^|\s)@([^@\n]{0,40})$/.exec(before);
-    if (!match) { close(); return; }
+    if (!match) {
+      close();
+      return;
+    }
     const wanted = match[1].toLowerCase();
     start = before.length - match[1].length - 1;
     found = [...store.workers.values()]
       .filter((w) => w.name.toLowerCase().startsWith(wanted))
-      .concat([...store.workers.values()].filter((w) => wanted && !w.name.toLowerCase().startsWith(wanted) && w.name.toLowerCase().includes(wanted)))
+      .concat(
+        [...store.workers.values()].filter(
+          (w) => wanted && !w.name.toLowerCase().startsWith(wanted) && w.name.toLowerCase().includes(wanted),
+        ),
+      )
       .slice(0, SHOWN_MAX);
     at = 0;
     // A name typed out in full with what follows it is done.
-    if (found.length === 0) { close(); return; }
+    if (found.length === 0) {
+      close();
+      return;
+    }
     render();
   }
 
   function render() {
     el.hidden = false;
-    el.replaceChildren(...found.map((worker, i) => h('li', {
-      class: 'mention', role: 'option', id: `${listId}-${i}`, aria: { selected: i === at },
-      on: { pointerdown: (e) => { e.preventDefault(); choose(i); } },
-    }, avatar(worker.name, 'small'), h('span', { class: 'mention-name' }, worker.name), h('span', { class: 'mention-about muted' }, worker.description ?? ''))));
+    el.replaceChildren(
+      ...found.map((worker, i) =>
+        h(
+          'li',
+          {
+            class: 'mention',
+            role: 'option',
+            id: `${listId}-${i}`,
+            aria: { selected: i === at },
+            on: {
+              pointerdown: (e) => {
+                e.preventDefault();
+                choose(i);
+              },
+            },
+          },
+          avatar(worker.name, 'small'),
+          h('span', { class: 'mention-name' }, worker.name),
+          h('span', { class: 'mention-about muted' }, worker.description ?? ''),
+        ),
+      ),
+    );
     input.setAttribute('aria-activedescendant', `${listId}-${at}`);
   }
 

@@ -15,9 +15,27 @@ export function attachMenu(anchor, itemsOf) {
   anchor.addEventListener('click', (event) => {
     event.preventDefault();
     event.stopPropagation();
-    if (menu) { menu.hidePopover(); return; }
-    menu = h('div', { class: 'menu', role: 'menu', popover: 'auto', aria: { label: anchor.getAttribute('aria-label') ?? anchor.textContent } },
-      itemsOf().map((item) => (item instanceof Node ? item : menuItem(item, () => { menu?.hidePopover(); anchor.focus(); }))));
+    if (menu) {
+      menu.hidePopover();
+      return;
+    }
+    menu = h(
+      'div',
+      {
+        class: 'menu',
+        role: 'menu',
+        popover: 'auto',
+        aria: { label: anchor.getAttribute('aria-label') ?? anchor.textContent },
+      },
+      itemsOf().map((item) =>
+        item instanceof Node
+          ? item
+          : menuItem(item, () => {
+              menu?.hidePopover();
+              anchor.focus();
+            }),
+      ),
+    );
     // Beside its button, so that it is in the same landmark and the same dialog; the top layer lifts it out.
     anchor.after(menu);
     menu.addEventListener('toggle', (e) => {
@@ -37,8 +55,23 @@ export function attachMenu(anchor, itemsOf) {
 }
 
 function menuItem({ label, icon: name, danger, run }, close) {
-  return h('button', { class: danger ? 'menu-item danger' : 'menu-item', role: 'menuitem', type: 'button', tabindex: -1, on: { click: () => { close(); run(); } } },
-    name && icon(name), h('span', null, label));
+  return h(
+    'button',
+    {
+      class: danger ? 'menu-item danger' : 'menu-item',
+      role: 'menuitem',
+      type: 'button',
+      tabindex: -1,
+      on: {
+        click: () => {
+          close();
+          run();
+        },
+      },
+    },
+    name && icon(name),
+    h('span', null, label),
+  );
 }
 
 function place(menu, anchor) {
@@ -55,7 +88,10 @@ function moveFocus(menu, event) {
   const items = [...menu.querySelectorAll('[role^=menuitem]')];
   const at = items.indexOf(document.activeElement);
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
-  if (event.key === 'Tab') { menu.hidePopover(); return; }
+  if (event.key === 'Tab') {
+    menu.hidePopover();
+    return;
+  }
   if (to === undefined) return;
   event.preventDefault();
   items[(to + items.length) % items.length]?.focus();

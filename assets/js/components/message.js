@@ -30,7 +30,9 @@ export function userMessage(item) {
       replace(text, message.content && h('div', { class: 'bubble-text' }, message.content), mediaList(message.media));
     }
     el.classList.toggle('is-pending', Boolean(queued || state));
-    fillFoot(JSON.stringify([message.ts, queued, state, queued && store.stopping.has(queued.executionId)]), () => footOf(next));
+    fillFoot(JSON.stringify([message.ts, queued, state, queued && store.stopping.has(queued.executionId)]), () =>
+      footOf(next),
+    );
   };
   update(item);
   return { el, update };
@@ -46,17 +48,34 @@ function growText(el, text) {
 
 function footOf({ message, queued, state, onResend, onDiscard }) {
   if (state === 'failed') {
-    return [h('span', { class: 'danger-text' }, t('chat.notSent')),
+    return [
+      h('span', { class: 'danger-text' }, t('chat.notSent')),
       h('button', { class: 'link-button', type: 'button', on: { click: onResend } }, t('common.again')),
-      h('button', { class: 'link-button', type: 'button', on: { click: onDiscard } }, t('common.delete'))];
+      h('button', { class: 'link-button', type: 'button', on: { click: onDiscard } }, t('common.delete')),
+    ];
   }
   if (state === 'sending') return h('span', null, t('chat.sending'));
   if (queued) {
     const isStopping = store.stopping.has(queued.executionId);
-    return [icon('clock'), h('span', null, isStopping ? t('chat.stopping') : t('chat.queued', { n: queued.position ?? 0 })),
-      !isStopping && h('button', { class: 'link-button', type: 'button', on: { click: () => stopExecution(queued.executionId).catch(toastError) } }, t('chat.unqueue'))];
+    return [
+      icon('clock'),
+      h('span', null, isStopping ? t('chat.stopping') : t('chat.queued', { n: queued.position ?? 0 })),
+      !isStopping &&
+        h(
+          'button',
+          {
+            class: 'link-button',
+            type: 'button',
+            on: { click: () => stopExecution(queued.executionId).catch(toastError) },
+          },
+          t('chat.unqueue'),
+        ),
+    ];
   }
-  return [message.content && copyButton(() => message.content), h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts))];
+  return [
+    message.content && copyButton(() => message.content),
+    h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)),
+  ];
 }
 
 /** What a worker answered; also the place where it is written, so that nothing jumps when it is done. */
@@ -72,8 +91,21 @@ export function reply(item) {
   const fillOutcome = slot(outcome);
   const fillFoot = slot(foot);
   const stepsView = executionId ? steps(executionId) : null;
-  const el = h('article', { class: 'message message-reply' },
-    face, h('div', { class: 'reply-main' }, h('header', { class: 'reply-head' }, name, stage), stepsView?.el, body, media, outcome, foot));
+  const el = h(
+    'article',
+    { class: 'message message-reply' },
+    face,
+    h(
+      'div',
+      { class: 'reply-main' },
+      h('header', { class: 'reply-head' }, name, stage),
+      stepsView?.el,
+      body,
+      media,
+      outcome,
+      foot,
+    ),
+  );
   let author = null;
   let shownFinal = null;
   let stageKey = '';
@@ -111,7 +143,10 @@ export function reply(item) {
     if (shownFinal !== message) {
       shownFinal = message;
       body.classList.toggle('is-plain', !message.html);
-      if (message.html) { setRendered(body, message.html); decorateCode(body); } else setText(body, message.content ?? '');
+      if (message.html) {
+        setRendered(body, message.html);
+        decorateCode(body);
+      } else setText(body, message.content ?? '');
       replace(media, mediaList(message.media));
     }
     const status = shownStatus({ status: message.status, error: message.error ?? execution?.error });
@@ -122,11 +157,37 @@ export function reply(item) {
   };
 
   const replyFoot = (message, factList, canLoad) => [
-    h('span', { class: 'facts' },
-      h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)), factList.map((fact) => h('span', null, fact))),
+    h(
+      'span',
+      { class: 'facts' },
+      h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)),
+      factList.map((fact) => h('span', null, fact)),
+    ),
     message.content && copyButton(() => message.content),
-    canLoad && h('button', { class: 'icon-button small', type: 'button', title: t('chat.steps'), aria: { label: t('chat.steps') }, on: { click: (e) => loadSteps(executionId, e.currentTarget) } }, icon('tool')),
-    executionId && h('a', { class: 'icon-button small', href: `/executions/${executionId}`, data: { route: '' }, title: t('chat.details'), aria: { label: t('chat.details') } }, icon('executions')),
+    canLoad &&
+      h(
+        'button',
+        {
+          class: 'icon-button small',
+          type: 'button',
+          title: t('chat.steps'),
+          aria: { label: t('chat.steps') },
+          on: { click: (e) => loadSteps(executionId, e.currentTarget) },
+        },
+        icon('tool'),
+      ),
+    executionId &&
+      h(
+        'a',
+        {
+          class: 'icon-button small',
+          href: `/executions/${executionId}`,
+          data: { route: '' },
+          title: t('chat.details'),
+          aria: { label: t('chat.details') },
+        },
+        icon('executions'),
+      ),
   ];
 
   const update = (next) => (next.message ? updateFinal(next.message) : updateLive());
@@ -138,19 +199,42 @@ export function reply(item) {
 function facts(message, execution) {
   if (!execution) return [];
   const ran = executionDuration(execution);
-  return [execution.engine, execution.model, ran !== null && isFinal(execution.status) && duration(ran), usage(execution.usage)].filter(Boolean);
+  return [
+    execution.engine,
+    execution.model,
+    ran !== null && isFinal(execution.status) && duration(ran),
+    usage(execution.usage),
+  ].filter(Boolean);
 }
 
 function outcomeOf(message, execution, status) {
   if (!BAD.has(status)) return null;
   const error = message.error ?? execution?.error;
   const why = status === 'failed' && error ? error : t(`chat.why.${status}`);
-  const retry = h('button', { class: 'button small', type: 'button', on: { click: async () => {
-    retry.disabled = true;
-    try { await retryExecution(message.executionId); } catch (e) { toastError(e); }
-    retry.disabled = false;
-  } } }, icon('retry'), t('common.retry'));
-  return h('div', { class: `outcome outcome-${status}` },
+  const retry = h(
+    'button',
+    {
+      class: 'button small',
+      type: 'button',
+      on: {
+        click: async () => {
+          retry.disabled = true;
+          try {
+            await retryExecution(message.executionId);
+          } catch (e) {
+            toastError(e);
+          }
+          retry.disabled = false;
+        },
+      },
+    },
+    icon('retry'),
+    t('common.retry'),
+  );
+  return h(
+    'div',
+    { class: `outcome outcome-${status}` },
     h('div', { class: 'outcome-text' }, h('strong', null, t(`chat.status.${status}`)), h('span', null, why)),
-    message.executionId && retry);
+    message.executionId && retry,
+  );
 }

@@ -8,7 +8,16 @@ import { emit } from '../store.js';
 export function pageHead(title = '') {
   const heading = h('h1', { class: 'page-title' }, title);
   const actions = h('div', { class: 'page-actions' });
-  const menu = h('button', { class: 'icon-button menu-button', type: 'button', aria: { label: t('nav.open'), controls: 'sidebar' }, on: { click: () => emit('open-menu') } }, icon('menu'));
+  const menu = h(
+    'button',
+    {
+      class: 'icon-button menu-button',
+      type: 'button',
+      aria: { label: t('nav.open'), controls: 'sidebar' },
+      on: { click: () => emit('open-menu') },
+    },
+    icon('menu'),
+  );
   return {
     el: h('header', { class: 'page-head' }, menu, heading, actions),
     setTitle: (text) => setText(heading, text),

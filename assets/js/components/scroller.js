@@ -11,7 +11,18 @@ const TOP_PX = 500;
  * @param {{onTop: () => void}} options `onTop` when the reader nears the oldest message
  */
 export function scroller(content, { onTop }) {
-  const jump = h('button', { class: 'jump', type: 'button', hidden: true, title: t('chat.latest'), aria: { label: t('chat.latest') }, on: { click: () => toBottom(true) } }, icon('arrowDown'));
+  const jump = h(
+    'button',
+    {
+      class: 'jump',
+      type: 'button',
+      hidden: true,
+      title: t('chat.latest'),
+      aria: { label: t('chat.latest') },
+      on: { click: () => toBottom(true) },
+    },
+    icon('arrowDown'),
+  );
   const view = h('div', { class: 'chat-scroll', tabindex: -1 }, content);
   let isFollowing = true;
   let lastHeight = 0;
@@ -25,14 +36,18 @@ export function scroller(content, { onTop }) {
     view.scrollTo({ top: view.scrollHeight, behavior: isSmooth && !calm && distance() < 4000 ? 'smooth' : 'instant' });
   }
 
-  view.addEventListener('scroll', () => {
-    const gap = distance();
-    // Only the reader's own scrolling ends following; growth of the content does not.
-    if (view.scrollHeight === lastHeight || gap <= BOTTOM_PX) isFollowing = gap <= BOTTOM_PX;
-    lastHeight = view.scrollHeight;
-    jump.hidden = isFollowing || gap < view.clientHeight / 3;
-    if (view.scrollTop < TOP_PX) onTop();
-  }, { passive: true });
+  view.addEventListener(
+    'scroll',
+    () => {
+      const gap = distance();
+      // Only the reader's own scrolling ends following; growth of the content does not.
+      if (view.scrollHeight === lastHeight || gap <= BOTTOM_PX) isFollowing = gap <= BOTTOM_PX;
+      lastHeight = view.scrollHeight;
+      jump.hidden = isFollowing || gap < view.clientHeight / 3;
+      if (view.scrollTop < TOP_PX) onTop();
+    },
+    { passive: true },
+  );
 
   const grown = new ResizeObserver(() => {
     if (isFollowing) view.scrollTop = view.scrollHeight;

@@ -17,26 +17,60 @@ export function sidebar() {
   const views = new Map();
   const list = h('ul', { class: 'chat-list' });
   const empty = h('p', { class: 'side-empty muted' }, t('nav.noChats'));
-  const more = h('button', { class: 'button quiet small', type: 'button', hidden: true, on: { click: () => loadMoreSessions().catch(toastError) } }, t('common.more'));
-  const nav = [['/workers', 'workers', 'nav.workers'], ['/executions', 'executions', 'nav.executions']].map(([path, glyph, label]) =>
-    h('a', { class: 'nav-item', href: path, data: { route: '' } }, icon(glyph), h('span', null, t(label)), h('span', { class: 'nav-count', hidden: true })));
+  const more = h(
+    'button',
+    {
+      class: 'button quiet small',
+      type: 'button',
+      hidden: true,
+      on: { click: () => loadMoreSessions().catch(toastError) },
+    },
+    t('common.more'),
+  );
+  const nav = [
+    ['/workers', 'workers', 'nav.workers'],
+    ['/executions', 'executions', 'nav.executions'],
+  ].map(([path, glyph, label]) =>
+    h(
+      'a',
+      { class: 'nav-item', href: path, data: { route: '' } },
+      icon(glyph),
+      h('span', null, t(label)),
+      h('span', { class: 'nav-count', hidden: true }),
+    ),
+  );
   const account = h('button', { class: 'account', type: 'button' });
   attachMenu(account, () => [
     themeChoice(),
-    { label: store.me?.password_generated ? t('password.offerAction') : t('menu.password'), icon: 'key', run: passwordDialog },
+    {
+      label: store.me?.password_generated ? t('password.offerAction') : t('menu.password'),
+      icon: 'key',
+      run: passwordDialog,
+    },
     { label: t('menu.keys'), icon: 'keyboard', run: keysDialog },
     { label: t('menu.signOut'), icon: 'logout', run: signOut },
   ]);
 
-  const closeButton = h('button', { class: 'icon-button side-close', type: 'button', aria: { label: t('nav.close') }, on: { click: () => close() } }, icon('close'));
-  const panel = h('nav', { class: 'sidebar', id: 'sidebar', aria: { label: t('nav.label') } },
-    h('div', { class: 'side-head' },
-      h('a', { class: 'brand', href: '/', data: { route: '' } }, skepMark(), h('span', null, t('app.name'))), closeButton),
+  const closeButton = h(
+    'button',
+    { class: 'icon-button side-close', type: 'button', aria: { label: t('nav.close') }, on: { click: () => close() } },
+    icon('close'),
+  );
+  const panel = h(
+    'nav',
+    { class: 'sidebar', id: 'sidebar', aria: { label: t('nav.label') } },
+    h(
+      'div',
+      { class: 'side-head' },
+      h('a', { class: 'brand', href: '/', data: { route: '' } }, skepMark(), h('span', null, t('app.name'))),
+      closeButton,
+    ),
     h('a', { class: 'button new-chat', href: '/', data: { route: '' } }, icon('plus'), t('nav.newChat')),
     h('div', { class: 'side-nav' }, nav),
     h('h2', { class: 'side-title', id: 'chats-title' }, t('nav.chats')),
     h('div', { class: 'side-scroll' }, list, empty, more),
-    h('div', { class: 'side-foot' }, account));
+    h('div', { class: 'side-foot' }, account),
+  );
   const scrim = h('div', { class: 'scrim', on: { click: () => close() } });
   const el = h('div', { class: 'side' }, scrim, panel);
 
@@ -61,7 +95,12 @@ export function sidebar() {
   }
   narrow.addEventListener('change', fit);
   fit();
-  panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && isOpen() && !document.querySelector('.menu')) { e.stopPropagation(); close(); } });
+  panel.addEventListener('keydown', (e) => {
+    if (e.key === 'Escape' && isOpen() && !document.querySelector('.menu')) {
+      e.stopPropagation();
+      close();
+    }
+  });
 
   function renderChats() {
     const sessions = sessionsByTime();
@@ -83,7 +122,13 @@ export function sidebar() {
 
   function renderAccount() {
     const name = store.me?.username ?? store.me?.name ?? 'admin';
-    replace(account, h('span', { class: 'account-face', aria: { hidden: 'true' } }, [...name][0].toUpperCase()), h('span', { class: 'account-name' }, name), h('span', { class: 'visually-hidden' }, `: ${t('nav.account')}`), icon('dots'));
+    replace(
+      account,
+      h('span', { class: 'account-face', aria: { hidden: 'true' } }, [...name][0].toUpperCase()),
+      h('span', { class: 'account-name' }, name),
+      h('span', { class: 'visually-hidden' }, `: ${t('nav.account')}`),
+      icon('dots'),
+    );
   }
 
   function setCurrent(path) {
@@ -97,7 +142,10 @@ export function sidebar() {
 
   const offs = [
     on('sessions', renderChats),
-    on('executions', () => { for (const view of views.values()) view.state(); renderCounts(); }),
+    on('executions', () => {
+      for (const view of views.values()) view.state();
+      renderCounts();
+    }),
     on('workers', renderCounts),
     on('me', renderAccount),
   ];
@@ -106,10 +154,16 @@ export function sidebar() {
   renderAccount();
   return {
     el,
-    setPath(path) { setCurrent(path); if (isOpen()) close(); },
+    setPath(path) {
+      setCurrent(path);
+      if (isOpen()) close();
+    },
     open,
     close,
-    destroy() { offs.forEach((off) => off()); narrow.removeEventListener('change', fit); },
+    destroy() {
+      offs.forEach((off) => off());
+      narrow.removeEventListener('change', fit);
+    },
   };
 }
 
@@ -123,7 +177,15 @@ function chatRow(session) {
   const button = h('button', { class: 'icon-button small chat-more', type: 'button' }, icon('dots'));
   attachMenu(button, () => [
     { label: t('common.rename'), icon: 'pencil', run: () => renameChat(current) },
-    { label: t('common.delete'), icon: 'trash', danger: true, run: () => deleteChat(current, () => { if (currentPath() === `/chats/${current.id}`) navigate('/'); }) },
+    {
+      label: t('common.delete'),
+      icon: 'trash',
+      danger: true,
+      run: () =>
+        deleteChat(current, () => {
+          if (currentPath() === `/chats/${current.id}`) navigate('/');
+        }),
+    },
   ]);
   const state = () => {
     const s = sessionState(current.id);

@@ -8,16 +8,23 @@ import { shownStatus, store } from '../store.js';
 export function executionBadge(execution) {
   const status = shownStatus(execution);
   const isStopping = store.stopping.has(execution.id);
-  return h('span', { class: `badge badge-${isStopping ? 'stopping' : status}` },
+  return h(
+    'span',
+    { class: `badge badge-${isStopping ? 'stopping' : status}` },
     h('span', { class: `dot dot-${status}`, aria: { hidden: 'true' } }),
-    isStopping ? t('exec.cancelling') : t(`exec.status.${status}`));
+    isStopping ? t('exec.cancelling') : t(`exec.status.${status}`),
+  );
 }
 
 /** The state of a worker. */
 export function workerBadge(worker) {
   const kind = { working: 'running', error: 'failed', idle: 'idle' }[worker.status] ?? 'idle';
-  return h('span', { class: `badge badge-${kind}` },
-    h('span', { class: `dot dot-${kind}`, aria: { hidden: 'true' } }), t(`workers.status.${worker.status}`));
+  return h(
+    'span',
+    { class: `badge badge-${kind}` },
+    h('span', { class: `dot dot-${kind}`, aria: { hidden: 'true' } }),
+    t(`workers.status.${worker.status}`),
+  );
 }
 
 /**
@@ -25,9 +32,14 @@ export function workerBadge(worker) {
  * @param {{title: string, lead: string, action?: Node, glyph?: string}} options
  */
 export function emptyState({ title, lead, action, glyph }) {
-  return h('div', { class: 'empty' },
+  return h(
+    'div',
+    { class: 'empty' },
     h('div', { class: 'empty-glyph' }, glyph ? icon(glyph) : skepMark()),
-    h('h2', null, title), h('p', { class: 'muted' }, lead), action);
+    h('h2', null, title),
+    h('p', { class: 'muted' }, lead),
+    action,
+  );
 }
 
 /** Three cells that fill one after the other: something is being worked on. */

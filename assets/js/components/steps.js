@@ -6,7 +6,20 @@ import * as api from '../api.js';
 import { toastError } from './toast.js';
 
 const SHOWN_CHARS_MAX = 20_000;
-const TARGET_KEYS = ['file_path', 'path', 'file', 'command', 'cmd', 'url', 'pattern', 'query', 'q', 'name', 'key', 'description'];
+const TARGET_KEYS = [
+  'file_path',
+  'path',
+  'file',
+  'command',
+  'cmd',
+  'url',
+  'pattern',
+  'query',
+  'q',
+  'name',
+  'key',
+  'description',
+];
 
 const GLYPHS = [
   [/bash|shell|exec|command|terminal|run/i, 'terminal'],
@@ -26,7 +39,7 @@ function targetOf(args) {
   if (typeof args === 'string') return args.split('\n', 1)[0];
   if (!args || typeof args !== 'object') return '';
   const key = TARGET_KEYS.find((k) => typeof args[k] === 'string' && args[k]);
-  const value = key ? args[key] : Object.values(args).find((v) => typeof v === 'string') ?? '';
+  const value = key ? args[key] : (Object.values(args).find((v) => typeof v === 'string') ?? '');
   return value.split('\n', 1)[0].slice(0, 200);
 }
 
@@ -35,7 +48,11 @@ function pretty(value) {
   return text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}\n…` : text;
 }
 
-const isNothing = (value) => value === null || value === undefined || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+const isNothing = (value) =>
+  value === null ||
+  value === undefined ||
+  value === '' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
 
 /** A card for one tool call. */
 function toolCard(tool) {
@@ -45,13 +62,25 @@ function toolCard(tool) {
   const glyph = h('span', { class: 'tool-glyph' }, icon(glyphOf(tool.name ?? '')));
   const name = h('span', { class: 'tool-name' });
   let current = tool;
-  const el = h('details', { class: 'tool' }, h('summary', null, glyph, name, target, state, h('span', { class: 'chevron' }, icon('right'))), body);
+  const el = h(
+    'details',
+    { class: 'tool' },
+    h('summary', null, glyph, name, target, state, h('span', { class: 'chevron' }, icon('right'))),
+    body,
+  );
   const fill = () => {
-    replace(body,
+    replace(
+      body,
       !isNothing(current.args) && [h('h4', null, t('tool.args')), h('pre', { tabindex: 0 }, pretty(current.args))],
-      !isNothing(current.output) && [h('h4', null, t('tool.output')), h('pre', { tabindex: 0 }, pretty(current.output))]);
+      !isNothing(current.output) && [
+        h('h4', null, t('tool.output')),
+        h('pre', { tabindex: 0 }, pretty(current.output)),
+      ],
+    );
   };
-  el.addEventListener('toggle', () => { if (el.open) fill(); });
+  el.addEventListener('toggle', () => {
+    if (el.open) fill();
+  });
   const update = (next) => {
     const isSame = next === current && el.dataset.state === next.state;
     current = next;
@@ -72,12 +101,45 @@ function permissionCard(request, executionId) {
   const update = (p) => {
     if (el.dataset.decision === String(p.decision)) return;
     el.dataset.decision = String(p.decision);
-    const who = h('p', { class: 'permission-title' }, icon('shield'), t('permission.title', { name: p.author ?? t('chat.bee'), tool: p.tool }));
+    const who = h(
+      'p',
+      { class: 'permission-title' },
+      icon('shield'),
+      t('permission.title', { name: p.author ?? t('chat.bee'), tool: p.tool }),
+    );
     const what = !isNothing(p.args) && h('pre', { tabindex: 0 }, pretty(p.args));
-    if (p.decision) { replace(el, who, h('p', { class: 'small muted' }, t('permission.resolved', { decision: t(`permission.${p.decision}`) }))); return; }
-    const decide = (decision) => api.post(`/api/executions/${executionId}/permissions/${encodeURIComponent(p.request_id)}`, { decision }).catch(toastError);
-    replace(el, who, what, h('div', { class: 'row' }, ['allow', 'allow_always', 'deny'].map((decision) =>
-      h('button', { class: decision === 'allow' ? 'button primary small' : 'button small', type: 'button', on: { click: () => decide(decision) } }, t(`permission.${decision}`)))));
+    if (p.decision) {
+      replace(
+        el,
+        who,
+        h('p', { class: 'small muted' }, t('permission.resolved', { decision: t(`permission.${p.decision}`) })),
+      );
+      return;
+    }
+    const decide = (decision) =>
+      api
+        .post(`/api/executions/${executionId}/permissions/${encodeURIComponent(p.request_id)}`, { decision })
+        .catch(toastError);
+    replace(
+      el,
+      who,
+      what,
+      h(
+        'div',
+        { class: 'row' },
+        ['allow', 'allow_always', 'deny'].map((decision) =>
+          h(
+            'button',
+            {
+              class: decision === 'allow' ? 'button primary small' : 'button small',
+              type: 'button',
+              on: { click: () => decide(decision) },
+            },
+            t(`permission.${decision}`),
+          ),
+        ),
+      ),
+    );
   };
   update(request);
   return { el, update };
@@ -91,7 +153,12 @@ function permissionCard(request, executionId) {
 export function steps(executionId) {
   const thinkingText = h('div', { class: 'thinking-text' });
   const thinkingLabel = h('span', null);
-  const thinking = h('details', { class: 'thinking', hidden: true }, h('summary', null, icon('thought'), thinkingLabel, h('span', { class: 'chevron' }, icon('right'))), thinkingText);
+  const thinking = h(
+    'details',
+    { class: 'thinking', hidden: true },
+    h('summary', null, icon('thought'), thinkingLabel, h('span', { class: 'chevron' }, icon('right'))),
+    thinkingText,
+  );
   const tools = h('div', { class: 'tools' });
   const permissions = h('div', { class: 'permissions' });
   const toolViews = new Map();
@@ -105,9 +172,17 @@ export function steps(executionId) {
         thinking.classList.toggle('active', isRunning && !live.text);
         setText(thinkingText, live.thinking);
       }
-      const list = [...(live?.tools.values() ?? [])].map((tool) => (isRunning || tool.state !== 'running' ? tool : { ...tool, state: 'unknown' }));
+      const list = [...(live?.tools.values() ?? [])].map((tool) =>
+        isRunning || tool.state !== 'running' ? tool : { ...tool, state: 'unknown' },
+      );
       reconcile(tools, list, (tool) => tool.id, toolCard, toolViews);
-      reconcile(permissions, [...(live?.permissions.values() ?? [])], (p) => p.request_id, (p) => permissionCard(p, executionId), permissionViews);
+      reconcile(
+        permissions,
+        [...(live?.permissions.values() ?? [])],
+        (p) => p.request_id,
+        (p) => permissionCard(p, executionId),
+        permissionViews,
+      );
     },
   };
 }

@@ -16,21 +16,35 @@ const TOASTS_MAX = 4;
  */
 export function toast(text, { kind = 'info', small, advice } = {}) {
   const root = document.getElementById('toasts');
-  const close = () => { el.remove(); };
-  const el = h('div', { class: `toast toast-${kind}`, role: kind === 'error' ? 'alert' : 'status' },
+  const close = () => {
+    el.remove();
+  };
+  const el = h(
+    'div',
+    { class: `toast toast-${kind}`, role: kind === 'error' ? 'alert' : 'status' },
     icon(kind === 'error' ? 'alert' : kind === 'ok' ? 'check' : 'info'),
-    h('div', { class: 'toast-body' },
+    h(
+      'div',
+      { class: 'toast-body' },
       h('p', null, text),
       advice && h('p', { class: 'muted' }, advice),
-      small && h('p', { class: 'small' }, small)),
-    h('button', { class: 'icon-button small', type: 'button', aria: { label: t('common.close') }, on: { click: close } }, icon('close')));
+      small && h('p', { class: 'small' }, small),
+    ),
+    h(
+      'button',
+      { class: 'icon-button small', type: 'button', aria: { label: t('common.close') }, on: { click: close } },
+      icon('close'),
+    ),
+  );
   // A dialog is in the top layer, above everything: a notice for it has to go inside.
   const dialog = [...document.querySelectorAll('dialog[open]')].pop();
   (dialog ? toastBox(dialog) : root).append(el);
   while (root.childElementCount > TOASTS_MAX) root.firstElementChild.remove();
   let timer = setTimeout(close, kind === 'error' ? ERROR_SHOWN_MS : SHOWN_MS);
   el.addEventListener('pointerenter', () => clearTimeout(timer));
-  el.addEventListener('pointerleave', () => { timer = setTimeout(close, SHOWN_MS); });
+  el.addEventListener('pointerleave', () => {
+    timer = setTimeout(close, SHOWN_MS);
+  });
 }
 
 /** A sentence for an error, and what to do about it. @returns {{text: string, advice: string|null, small: string|null}} */
@@ -38,7 +52,8 @@ export function describe(error) {
   if (error instanceof NetworkError) return { text: t('error.network'), advice: null, small: null };
   if (!(error instanceof ApiError)) return { text: t('error.unknown'), advice: null, small: error?.message ?? null };
   const key = `error.advice.${error.code}`;
-  const advice = error.retryAfter && error.status === 429 ? t('error.retryIn', { n: error.retryAfter }) : has(key) ? t(key) : null;
+  const advice =
+    error.retryAfter && error.status === 429 ? t('error.retryIn', { n: error.retryAfter }) : has(key) ? t(key) : null;
   const fields = error.details?.errors?.map?.((e) => `${e.field}: ${e.message}`).join('\n');
   return {
     text: fields || error.message || t('error.unknown'),
@@ -51,7 +66,10 @@ export function describe(error) {
 export function toastError(error) {
   if (error?.name === 'AbortError') return;
   if (error instanceof ApiError && error.status === 401) return;
-  if (error instanceof ApiError && error.code === 'held') { setHeld(true); return; }
+  if (error instanceof ApiError && error.code === 'held') {
+    setHeld(true);
+    return;
+  }
   const { text, advice, small } = describe(error);
   toast(text, { kind: 'error', advice, small });
   if (!(error instanceof ApiError) && !(error instanceof NetworkError)) console.error(error);

@@ -3,7 +3,17 @@ import { h, reconcile, replace, perFrame, announce, slot } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import * as api from '../api.js';
-import { store, on, openExecutions, putSession, putExecution, isFinal, stopExecution, randomKey, workerName } from '../store.js';
+import {
+  store,
+  on,
+  openExecutions,
+  putSession,
+  putExecution,
+  isFinal,
+  stopExecution,
+  randomKey,
+  workerName,
+} from '../store.js';
 import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
@@ -40,18 +50,40 @@ export function chatPage(params, query) {
   const welcome = h('div', { class: 'greeting-slot' });
   const head = pageHead();
   const el = h('main', { class: 'chat', id: 'main', tabindex: -1, data: { drop: t('composer.drop') } });
-  const composer = makeComposer({ draftKey: draftKey(), sessionId: ensureSession, onSend: send, onStop: stop, dropTarget: el });
+  const composer = makeComposer({
+    draftKey: draftKey(),
+    sessionId: ensureSession,
+    onSend: send,
+    onStop: stop,
+    dropTarget: el,
+  });
   el.append(head.el, scroll.el, welcome, h('div', { class: 'composer-dock' }, composer.el));
 
-  const answers = h('select', { class: 'select quiet-select', title: t('chat.answers'), aria: { label: t('chat.answers') }, on: { change: () => pin(answers.value || null) } });
-  const more = h('button', { class: 'icon-button', type: 'button', aria: { label: t('common.actions', { name: t('nav.chats') }) } }, icon('dots'));
+  const answers = h('select', {
+    class: 'select quiet-select',
+    title: t('chat.answers'),
+    aria: { label: t('chat.answers') },
+    on: { change: () => pin(answers.value || null) },
+  });
+  const more = h(
+    'button',
+    { class: 'icon-button', type: 'button', aria: { label: t('common.actions', { name: t('nav.chats') }) } },
+    icon('dots'),
+  );
   attachMenu(more, () => [
     { label: t('common.rename'), icon: 'pencil', run: () => renameChat(store.sessions.get(id)) },
-    { label: t('common.delete'), icon: 'trash', danger: true, run: () => deleteChat(store.sessions.get(id), () => navigate('/')) },
+    {
+      label: t('common.delete'),
+      icon: 'trash',
+      danger: true,
+      run: () => deleteChat(store.sessions.get(id), () => navigate('/')),
+    },
   ]);
   head.setActions(answers, more);
 
-  function draftKey() { return `draft.${id ?? 'new'}`; }
+  function draftKey() {
+    return `draft.${id ?? 'new'}`;
+  }
   const session = () => store.sessions.get(id);
 
   const fillAnswers = slot(answers);
@@ -91,7 +123,9 @@ export function chatPage(params, query) {
     more.hidden = !s;
     const value = s ? s.worker_id : pinned;
     const workers = [...store.workers.values()].map((w) => [w.id, w.name]);
-    fillAnswers(JSON.stringify(workers), () => [['', t('chat.answersAuto')], ...workers].map(([value_, label]) => h('option', { value: value_ }, label)));
+    fillAnswers(JSON.stringify(workers), () =>
+      [['', t('chat.answersAuto')], ...workers].map(([value_, label]) => h('option', { value: value_ }, label)),
+    );
     answers.value = value ?? '';
     answers.hidden = store.workers.size === 0;
     const name = workerName(value);
@@ -102,7 +136,11 @@ export function chatPage(params, query) {
   async function pin(workerId) {
     pinned = workerId;
     if (id) {
-      try { putSession(await api.patch(`/api/local/sessions/${id}`, { worker_id: workerId })); } catch (error) { toastError(error); }
+      try {
+        putSession(await api.patch(`/api/local/sessions/${id}`, { worker_id: workerId }));
+      } catch (error) {
+        toastError(error);
+      }
     }
     renderHead();
   }
@@ -125,7 +163,10 @@ export function chatPage(params, query) {
       top.textContent = next ? t('chat.older') : t('chat.start');
       renderHead();
       render();
-      requestAnimationFrame(() => { scroll.toBottom(); if (scroll.nearTop()) loadOlder(); });
+      requestAnimationFrame(() => {
+        scroll.toBottom();
+        if (scroll.nearTop()) loadOlder();
+      });
       // A reply that is being written was begun before we came: its earlier steps are in its own stream.
       for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
     } catch (error) {
@@ -156,7 +197,11 @@ export function chatPage(params, query) {
     if (id) return Promise.resolve(id);
     creating ??= (async () => {
       try {
-        const made = await api.postOnce('/api/local/sessions', { name: name || t('chat.untitled'), ...(pinned && { worker_id: pinned }) }, randomKey());
+        const made = await api.postOnce(
+          '/api/local/sessions',
+          { name: name || t('chat.untitled'), ...(pinned && { worker_id: pinned }) },
+          randomKey(),
+        );
         id = made.id;
         putSession(made);
         composer.moveDraft(draftKey());
@@ -172,7 +217,18 @@ export function chatPage(params, query) {
 
   async function send(content, media) {
     const key = randomKey();
-    rows.addOutgoing({ key, content, media, state: 'sending', ts: Date.now(), onResend: () => deliver(key), onDiscard: () => { rows.dropOutgoing(key); render(); } });
+    rows.addOutgoing({
+      key,
+      content,
+      media,
+      state: 'sending',
+      ts: Date.now(),
+      onResend: () => deliver(key),
+      onDiscard: () => {
+        rows.dropOutgoing(key);
+        render();
+      },
+    });
     render();
     requestAnimationFrame(() => scroll.toBottom());
     await deliver(key);
@@ -189,7 +245,14 @@ export function chatPage(params, query) {
       const answer = await api.postOnce(`/api/local/sessions/${chat}/messages`, body, key);
       rows.settle(key, answer);
       if (!store.executions.has(answer.execution_id)) {
-        putExecution({ id: answer.execution_id, session_id: chat, message_id: answer.id, status: 'pending', queue_position: null, created_at: mine.ts });
+        putExecution({
+          id: answer.execution_id,
+          session_id: chat,
+          message_id: answer.id,
+          status: 'pending',
+          queue_position: null,
+          created_at: mine.ts,
+        });
       }
     } catch (error) {
       rows.failOutgoing(key);
@@ -227,7 +290,15 @@ export function chatPage(params, query) {
   }
 
   function notFound() {
-    replace(el, head.el, emptyState({ title: t('chat.notFound'), lead: t('chat.notFoundLead'), action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')) }));
+    replace(
+      el,
+      head.el,
+      emptyState({
+        title: t('chat.notFound'),
+        lead: t('chat.notFoundLead'),
+        action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')),
+      }),
+    );
   }
 
   function onKey(event) {
@@ -240,10 +311,19 @@ export function chatPage(params, query) {
   offs.push(
     on('message', onEvent),
     on('executions', render),
-    on('live', (executionId) => { if (takeGap(executionId)) reconnectStream(); written.add(executionId); drawWritten(); }),
+    on('live', (executionId) => {
+      if (takeGap(executionId)) reconnectStream();
+      written.add(executionId);
+      drawWritten();
+    }),
     on('sessions', renderHead),
-    on('workers', () => { renderHead(); render(); }),
-    on('gap', () => { if (id) load(); }),
+    on('workers', () => {
+      renderHead();
+      render();
+    }),
+    on('gap', () => {
+      if (id) load();
+    }),
   );
   addEventListener('keydown', onKey);
   renderHead();

@@ -23,9 +23,14 @@ export function executionPage({ id }) {
   const fillSummary = slot(summary);
   const fillFacts = slot(facts);
   const fillTexts = slot(texts);
-  const body = h('div', { class: 'page-body exec-body' },
+  const body = h(
+    'div',
+    { class: 'page-body exec-body' },
     h('a', { class: 'back-link', href: '/executions', data: { route: '' } }, icon('left'), t('exec.back')),
-    summary, texts, h('section', { class: 'card', aria: { label: t('exec.facts') } }, facts));
+    summary,
+    texts,
+    h('section', { class: 'card', aria: { label: t('exec.facts') } }, facts),
+  );
   const el = h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el, body);
   let log = null;
 
@@ -38,7 +43,9 @@ export function executionPage({ id }) {
     fillSummary(JSON.stringify([e.status, e.error, isStopping, e.worker_name]), () => summaryOf(e, isOpen, isStopping));
     fillTexts(JSON.stringify([e.trigger_input, e.result, e.error]), () => textsOf(e));
     const list = factsOf(e);
-    fillFacts(JSON.stringify(list.map(([k, v]) => [k, v instanceof Node ? v.textContent : v])), () => list.map(([label, value]) => h('div', null, h('dt', null, label), h('dd', null, value))));
+    fillFacts(JSON.stringify(list.map(([k, v]) => [k, v instanceof Node ? v.textContent : v])), () =>
+      list.map(([label, value]) => h('div', null, h('dt', null, label), h('dd', null, value))),
+    );
     if (!log) {
       log = logViewer(e);
       body.append(log.el);
@@ -50,31 +57,70 @@ export function executionPage({ id }) {
       await loadExecution(id);
       render();
     } catch (error) {
-      if (error.status !== 404) { toastError(error); return; }
-      replace(body, emptyState({ title: t('exec.notFound'), lead: '', glyph: 'executions', action: h('a', { class: 'button primary', href: '/executions', data: { route: '' } }, t('exec.back')) }));
+      if (error.status !== 404) {
+        toastError(error);
+        return;
+      }
+      replace(
+        body,
+        emptyState({
+          title: t('exec.notFound'),
+          lead: '',
+          glyph: 'executions',
+          action: h('a', { class: 'button primary', href: '/executions', data: { route: '' } }, t('exec.back')),
+        }),
+      );
     }
   }
 
-  const offs = [on('executions', (changed) => { if (!changed || changed === id) render(); }), on('gap', load), on('sessions', render)];
-  const tick = setInterval(() => { if (!document.hidden && store.executions.get(id)?.status === 'running') render(); }, TICK_MS);
+  const offs = [
+    on('executions', (changed) => {
+      if (!changed || changed === id) render();
+    }),
+    on('gap', load),
+    on('sessions', render),
+  ];
+  const tick = setInterval(() => {
+    if (!document.hidden && store.executions.get(id)?.status === 'running') render();
+  }, TICK_MS);
   load();
   return {
     el,
     title: () => t('exec.one'),
-    destroy() { offs.forEach((off) => off()); clearInterval(tick); log?.destroy(); },
+    destroy() {
+      offs.forEach((off) => off());
+      clearInterval(tick);
+      log?.destroy();
+    },
   };
 }
 
 function summaryOf(e, isOpen, isStopping) {
   const who = workerName(e.worker_id, e.worker_name);
-  const stop = h('button', { class: 'button', type: 'button', disabled: isStopping, on: { click: () => stopExecution(e.id).catch(toastError) } }, icon('stop'), isStopping ? t('exec.cancelling') : t('exec.cancel'));
-  const retry = actionButton(t('common.retry'), async () => {
-    const made = await retryExecution(e.id);
-    toast(t('exec.retried'), { kind: 'ok' });
-    navigate(`/executions/${made.id}`);
-  }, { kind: '' });
+  const stop = h(
+    'button',
+    {
+      class: 'button',
+      type: 'button',
+      disabled: isStopping,
+      on: { click: () => stopExecution(e.id).catch(toastError) },
+    },
+    icon('stop'),
+    isStopping ? t('exec.cancelling') : t('exec.cancel'),
+  );
+  const retry = actionButton(
+    t('common.retry'),
+    async () => {
+      const made = await retryExecution(e.id);
+      toast(t('exec.retried'), { kind: 'ok' });
+      navigate(`/executions/${made.id}`);
+    },
+    { kind: '' },
+  );
   retry.prepend(icon('retry'));
-  const chat = e.session_id && h('a', { class: 'button', href: `/chats/${e.session_id}`, data: { route: '' } }, icon('chat'), t('exec.openChat'));
+  const chat =
+    e.session_id &&
+    h('a', { class: 'button', href: `/chats/${e.session_id}`, data: { route: '' } }, icon('chat'), t('exec.openChat'));
   return [
     h('div', { class: 'exec-who' }, avatar(who, 'small'), h('span', null, who ?? t('chat.bee'))),
     executionBadge(e),
@@ -83,9 +129,20 @@ function summaryOf(e, isOpen, isStopping) {
 }
 
 function textsOf(e) {
-  const block = (label, text, kind) => text && h('section', { class: `card exec-text ${kind}` }, h('h2', null, label), h('div', { class: 'plain-text', tabindex: 0 }, text));
+  const block = (label, text, kind) =>
+    text &&
+    h(
+      'section',
+      { class: `card exec-text ${kind}` },
+      h('h2', null, label),
+      h('div', { class: 'plain-text', tabindex: 0 }, text),
+    );
   const error = shownStatus(e) === 'interrupted' ? t('chat.why.interrupted') : e.error;
-  return [block(t('exec.input'), e.trigger_input, ''), block(t('exec.error'), e.status === 'failed' && error, 'is-error'), block(t('exec.result'), e.result, '')];
+  return [
+    block(t('exec.input'), e.trigger_input, ''),
+    block(t('exec.error'), e.status === 'failed' && error, 'is-error'),
+    block(t('exec.result'), e.result, ''),
+  ];
 }
 
 function factsOf(e) {
@@ -98,7 +155,10 @@ function factsOf(e) {
     [t('exec.created'), fullTime(e.created_at)],
     [t('exec.started'), fullTime(e.started_at)],
     [t('exec.completed'), fullTime(e.completed_at)],
-    [t('exec.chat'), chat && h('a', { href: `/chats/${chat.id}`, data: { route: '' } }, chat.name || t('chat.untitled'))],
+    [
+      t('exec.chat'),
+      chat && h('a', { href: `/chats/${chat.id}`, data: { route: '' } }, chat.name || t('chat.untitled')),
+    ],
     [t('exec.routing'), typeof e.routing === 'string' ? e.routing : e.routing?.reason],
     [t('exec.pid'), e.pid !== null && e.pid !== undefined && String(e.pid)],
     [t('exec.session'), e.engine_session_id && h('code', null, e.engine_session_id)],

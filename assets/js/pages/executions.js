@@ -26,13 +26,33 @@ export function executionsPage(_params, query) {
   const filter = h('div', { class: 'filter', role: 'group', aria: { label: t('exec.filter') } });
   const body = h('tbody');
   const columns = ['status', 'task', 'worker', 'chat', 'duration', 'started'];
-  const table = h('table', { class: 'table executions-table' },
-    h('thead', null, h('tr', null, columns.map((c) => h('th', { scope: 'col', class: `col-${c}` }, t(`exec.col.${c}`))))), body);
+  const table = h(
+    'table',
+    { class: 'table executions-table' },
+    h(
+      'thead',
+      null,
+      h(
+        'tr',
+        null,
+        columns.map((c) => h('th', { scope: 'col', class: `col-${c}` }, t(`exec.col.${c}`))),
+      ),
+    ),
+    body,
+  );
   const empty = h('div', { class: 'empty-slot' });
   const fillEmpty = slot(empty);
-  const more = h('button', { class: 'button', type: 'button', hidden: true, on: { click: () => loadMore() } }, t('common.more'));
-  const el = h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el,
-    h('div', { class: 'page-body' }, filter, table, empty, h('div', { class: 'more-row' }, more)));
+  const more = h(
+    'button',
+    { class: 'button', type: 'button', hidden: true, on: { click: () => loadMore() } },
+    t('common.more'),
+  );
+  const el = h(
+    'main',
+    { class: 'page', id: 'main', tabindex: -1 },
+    head.el,
+    h('div', { class: 'page-body' }, filter, table, empty, h('div', { class: 'more-row' }, more)),
+  );
 
   const address = () => {
     const q = new URLSearchParams();
@@ -42,13 +62,47 @@ export function executionsPage(_params, query) {
   };
 
   function renderFilter() {
-    replace(filter, [null, ...STATUSES].map((s) => h('button', { class: 'filter-item', type: 'button', aria: { pressed: status === s },
-      on: { click: () => { status = s; navigate(`/executions${address()}`); } } }, s ? t(`exec.status.${s}`) : t('exec.all'))),
-    workerId && h('button', { class: 'filter-item filter-worker', type: 'button', aria: { pressed: true }, on: { click: () => { workerId = null; navigate(`/executions${address()}`); } } }, `${workerName(workerId, '…')} ×`));
+    replace(
+      filter,
+      [null, ...STATUSES].map((s) =>
+        h(
+          'button',
+          {
+            class: 'filter-item',
+            type: 'button',
+            aria: { pressed: status === s },
+            on: {
+              click: () => {
+                status = s;
+                navigate(`/executions${address()}`);
+              },
+            },
+          },
+          s ? t(`exec.status.${s}`) : t('exec.all'),
+        ),
+      ),
+      workerId &&
+        h(
+          'button',
+          {
+            class: 'filter-item filter-worker',
+            type: 'button',
+            aria: { pressed: true },
+            on: {
+              click: () => {
+                workerId = null;
+                navigate(`/executions${address()}`);
+              },
+            },
+          },
+          `${workerName(workerId, '…')} ×`,
+        ),
+    );
   }
 
   const render = perFrame(() => {
-    const rows = [...ids].map((id) => store.executions.get(id))
+    const rows = [...ids]
+      .map((id) => store.executions.get(id))
       .filter((e) => e && (!status || e.status === status) && (!workerId || e.worker_id === workerId))
       .sort((a, b) => (a.id < b.id ? 1 : -1));
     reconcile(body, rows, (e) => e.id, executionRow, views);
@@ -80,7 +134,10 @@ export function executionsPage(_params, query) {
     try {
       const page = await api.page(next);
       next = page.next;
-      for (const e of page.items) { putExecution(e, false); ids.add(e.id); }
+      for (const e of page.items) {
+        putExecution(e, false);
+        ids.add(e.id);
+      }
       render();
     } catch (error) {
       toastError(error);
@@ -91,8 +148,18 @@ export function executionsPage(_params, query) {
     if (id) ids.add(id);
     render();
   };
-  const offs = [on('executions', onExecution), on('gap', load), on('workers', () => { renderFilter(); render(); }), on('sessions', render)];
-  const tick = setInterval(() => { if (!document.hidden && [...ids].some((id) => store.executions.get(id)?.status === 'running')) render(); }, TICK_MS);
+  const offs = [
+    on('executions', onExecution),
+    on('gap', load),
+    on('workers', () => {
+      renderFilter();
+      render();
+    }),
+    on('sessions', render),
+  ];
+  const tick = setInterval(() => {
+    if (!document.hidden && [...ids].some((id) => store.executions.get(id)?.status === 'running')) render();
+  }, TICK_MS);
   load();
   return {
     el,
@@ -103,27 +170,62 @@ export function executionsPage(_params, query) {
       load();
       return true;
     },
-    destroy() { offs.forEach((off) => off()); clearInterval(tick); },
+    destroy() {
+      offs.forEach((off) => off());
+      clearInterval(tick);
+    },
   };
 }
 
 function emptyOf(isFiltered) {
   return isFiltered
-    ? emptyState({ title: t('exec.emptyFilter'), lead: t('exec.emptyFilterLead'), glyph: 'executions', action: h('a', { class: 'button', href: '/executions', data: { route: '' } }, t('exec.showAll')) })
-    : emptyState({ title: t('exec.empty'), lead: t('exec.emptyLead'), glyph: 'executions', action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')) });
+    ? emptyState({
+        title: t('exec.emptyFilter'),
+        lead: t('exec.emptyFilterLead'),
+        glyph: 'executions',
+        action: h('a', { class: 'button', href: '/executions', data: { route: '' } }, t('exec.showAll')),
+      })
+    : emptyState({
+        title: t('exec.empty'),
+        lead: t('exec.emptyLead'),
+        glyph: 'executions',
+        action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')),
+      });
 }
 
 function executionRow(execution) {
-  const cells = Object.fromEntries(['status', 'task', 'worker', 'chat', 'duration', 'started'].map((c) => [c, h('td', { class: `col-${c}` })]));
+  const cells = Object.fromEntries(
+    ['status', 'task', 'worker', 'chat', 'duration', 'started'].map((c) => [c, h('td', { class: `col-${c}` })]),
+  );
   const fill = Object.fromEntries(Object.entries(cells).map(([name, cell]) => [name, slot(cell)]));
-  const el = h('tr', { on: { click: (e) => { if (!e.target.closest('a')) navigate(`/executions/${execution.id}`); } } }, Object.values(cells));
+  const el = h(
+    'tr',
+    {
+      on: {
+        click: (e) => {
+          if (!e.target.closest('a')) navigate(`/executions/${execution.id}`);
+        },
+      },
+    },
+    Object.values(cells),
+  );
   const update = (e) => {
     const who = workerName(e.worker_id, e.worker_name);
     const chat = e.session_id && store.sessions.get(e.session_id);
     fill.status(`${e.status} ${e.error} ${store.stopping.has(e.id)}`, () => executionBadge(e));
-    fill.task(e.trigger_input ?? '', () => h('a', { class: 'row-link', href: `/executions/${e.id}`, data: { route: '' } }, titleOf(e.trigger_input ?? '', 120) || t('exec.noInput')));
+    fill.task(e.trigger_input ?? '', () =>
+      h(
+        'a',
+        { class: 'row-link', href: `/executions/${e.id}`, data: { route: '' } },
+        titleOf(e.trigger_input ?? '', 120) || t('exec.noInput'),
+      ),
+    );
     fill.worker(who ?? '', () => [avatar(who, 'small'), h('span', null, who ?? t('chat.bee'))]);
-    fill.chat(chat?.name ?? '', () => (chat ? h('a', { href: `/chats/${chat.id}`, data: { route: '' } }, chat.name || t('chat.untitled')) : t('common.none')));
+    fill.chat(chat?.name ?? '', () =>
+      chat
+        ? h('a', { href: `/chats/${chat.id}`, data: { route: '' } }, chat.name || t('chat.untitled'))
+        : t('common.none'),
+    );
     setText(cells.duration, duration(executionDuration(e)));
     const at = e.started_at ?? e.created_at;
     setText(cells.started, at ? ago(at) : t('common.none'));

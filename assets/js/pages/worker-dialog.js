@@ -20,7 +20,8 @@ async function engineOptions(current) {
   }
   const options = [{ value: 'auto', label: t('workers.engine.auto') }];
   for (const { name, found } of engines) {
-    if (name !== 'auto') options.push({ value: name, label: found === false ? t('workers.engine.missing', { name }) : name });
+    if (name !== 'auto')
+      options.push({ value: name, label: found === false ? t('workers.engine.missing', { name }) : name });
   }
   if (current && !options.some((o) => o.value === current)) options.push({ value: current, label: current });
   return options;
@@ -29,17 +30,67 @@ async function engineOptions(current) {
 /** Opens the form for a new worker (`null`) or an existing one. */
 export async function workerDialog(worker) {
   let options = [{ value: worker?.engine ?? 'auto', label: worker?.engine ?? t('workers.engine.auto') }];
-  try { options = await engineOptions(worker?.engine); } catch { /* the form still works with what the worker has */ }
-  const name = field({ label: t('workers.name'), name: 'name', value: worker?.name ?? '', hint: t('workers.nameHint'), attrs: { maxlength: 100, autocomplete: 'off', required: true } });
-  const description = field({ label: t('workers.description'), name: 'description', optional: true, hint: t('workers.descriptionHint'), control: textArea({ value: worker?.description ?? '', rows: 2 }) });
-  const memory = field({ label: t('workers.memory'), name: 'memory', optional: true, hint: t('workers.memoryHint'), control: textArea({ value: worker?.memory ?? '', rows: 4 }) });
-  const engine = field({ label: t('workers.engine'), name: 'engine', control: select(options, worker?.engine ?? 'auto') });
-  const model = field({ label: t('workers.model'), name: 'model', optional: true, value: worker?.model ?? '', hint: t('workers.modelHint'), attrs: { autocomplete: 'off', spellcheck: 'false' } });
-  const workDir = field({ label: t('workers.workDir'), name: 'work_dir', optional: true, value: worker?.work_dir ?? '', hint: t('workers.workDirHint'), attrs: { autocomplete: 'off', spellcheck: 'false', class: 'input mono' } });
-  const timeout = field({ label: t('workers.timeout'), name: 'timeout_s', optional: true, value: worker?.timeout_s ?? '', attrs: { inputmode: 'numeric', autocomplete: 'off' } });
+  try {
+    options = await engineOptions(worker?.engine);
+  } catch {
+    /* the form still works with what the worker has */
+  }
+  const name = field({
+    label: t('workers.name'),
+    name: 'name',
+    value: worker?.name ?? '',
+    hint: t('workers.nameHint'),
+    attrs: { maxlength: 100, autocomplete: 'off', required: true },
+  });
+  const description = field({
+    label: t('workers.description'),
+    name: 'description',
+    optional: true,
+    hint: t('workers.descriptionHint'),
+    control: textArea({ value: worker?.description ?? '', rows: 2 }),
+  });
+  const memory = field({
+    label: t('workers.memory'),
+    name: 'memory',
+    optional: true,
+    hint: t('workers.memoryHint'),
+    control: textArea({ value: worker?.memory ?? '', rows: 4 }),
+  });
+  const engine = field({
+    label: t('workers.engine'),
+    name: 'engine',
+    control: select(options, worker?.engine ?? 'auto'),
+  });
+  const model = field({
+    label: t('workers.model'),
+    name: 'model',
+    optional: true,
+    value: worker?.model ?? '',
+    hint: t('workers.modelHint'),
+    attrs: { autocomplete: 'off', spellcheck: 'false' },
+  });
+  const workDir = field({
+    label: t('workers.workDir'),
+    name: 'work_dir',
+    optional: true,
+    value: worker?.work_dir ?? '',
+    hint: t('workers.workDirHint'),
+    attrs: { autocomplete: 'off', spellcheck: 'false', class: 'input mono' },
+  });
+  const timeout = field({
+    label: t('workers.timeout'),
+    name: 'timeout_s',
+    optional: true,
+    value: worker?.timeout_s ?? '',
+    attrs: { inputmode: 'numeric', autocomplete: 'off' },
+  });
   const fields = { name, description, memory, engine, model, work_dir: workDir, timeout_s: timeout };
-  const advanced = h('details', { class: 'more-fields', open: Boolean(worker) }, h('summary', null, t('workers.advanced')),
-    h('div', { class: 'form' }, h('div', { class: 'form-pair' }, engine.el, model.el), workDir.el, timeout.el));
+  const advanced = h(
+    'details',
+    { class: 'more-fields', open: Boolean(worker) },
+    h('summary', null, t('workers.advanced')),
+    h('div', { class: 'form' }, h('div', { class: 'form-pair' }, engine.el, model.el), workDir.el, timeout.el),
+  );
 
   formDialog({
     title: worker ? t('workers.editTitle', { name: worker.name }) : t('workers.createTitle'),
@@ -48,12 +99,23 @@ export async function workerDialog(worker) {
     submit: worker ? t('common.save') : t('workers.create'),
     async onSubmit() {
       const body = readFields(fields);
-      if (!body.name) { name.setError(t('workers.nameMissing')); name.input.focus(); return false; }
-      if (body.timeout_s !== undefined && body.timeout_s !== null && !Number.isInteger(body.timeout_s)) { timeout.setError(t('workers.timeoutBad')); timeout.input.focus(); return false; }
+      if (!body.name) {
+        name.setError(t('workers.nameMissing'));
+        name.input.focus();
+        return false;
+      }
+      if (body.timeout_s !== undefined && body.timeout_s !== null && !Number.isInteger(body.timeout_s)) {
+        timeout.setError(t('workers.timeoutBad'));
+        timeout.input.focus();
+        return false;
+      }
       try {
         await save(worker, body);
       } catch (error) {
-        if (showFieldErrors(error, fields)) { openAround(advanced); return false; }
+        if (showFieldErrors(error, fields)) {
+          openAround(advanced);
+          return false;
+        }
         if (error.status === 409 && error.code === 'conflict') {
           // Two things conflict here: a name that is taken, and a directory that is in use.
           const target = /director|work_dir/i.test(error.message) ? workDir : name;
@@ -78,7 +140,7 @@ export async function workerDialog(worker) {
     // A patch: what was not touched is not sent, and a new worker leaves to the server what was left empty.
     for (const [key, value] of Object.entries(body)) {
       if (key === 'name' && !worker) continue;
-      const before = worker ? (worker[key] ?? (key === 'timeout_s' ? null : '')) : (key === 'timeout_s' ? null : '');
+      const before = worker ? (worker[key] ?? (key === 'timeout_s' ? null : '')) : key === 'timeout_s' ? null : '';
       if (key !== 'name' && value === before) delete body[key];
     }
     return body;
@@ -86,7 +148,9 @@ export async function workerDialog(worker) {
 }
 
 async function save(worker, body) {
-  const saved = worker ? await api.put(`/api/workers/${worker.id}`, body) : await api.postOnce('/api/workers', body, randomKey());
+  const saved = worker
+    ? await api.put(`/api/workers/${worker.id}`, body)
+    : await api.postOnce('/api/workers', body, randomKey());
   putWorker(saved);
   toast(t(worker ? 'workers.saved' : 'workers.created', { name: saved.name }), { kind: 'ok' });
 }
@@ -96,10 +160,25 @@ export function deleteWorkerDialog(worker) {
   const box = h('input', { type: 'checkbox' });
   confirmDialog({
     title: t('workers.deleteTitle', { name: worker.name }),
-    text: h('div', null,
+    text: h(
+      'div',
+      null,
       h('p', null, t('workers.deleteText')),
-      worker.work_dir && h('p', { class: 'small' }, t('workers.deleteKeeps'), h('br'), h('code', { class: 'path-full' }, worker.work_dir)),
-      h('label', { class: 'check' }, box, h('span', null, t('workers.deleteDir'), h('span', { class: 'field-hint' }, t('workers.deleteDirHint'))))),
+      worker.work_dir &&
+        h(
+          'p',
+          { class: 'small' },
+          t('workers.deleteKeeps'),
+          h('br'),
+          h('code', { class: 'path-full' }, worker.work_dir),
+        ),
+      h(
+        'label',
+        { class: 'check' },
+        box,
+        h('span', null, t('workers.deleteDir'), h('span', { class: 'field-hint' }, t('workers.deleteDirHint'))),
+      ),
+    ),
     action: t('workers.deleteAction'),
     async run() {
       try {

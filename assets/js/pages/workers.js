@@ -16,19 +16,37 @@ export function workersPage() {
   const views = new Map();
   const head = pageHead(t('workers.title'));
   const create = () => workerDialog(null);
-  head.setActions(h('button', { class: 'button primary', type: 'button', on: { click: create } }, icon('plus'), t('workers.new')));
+  head.setActions(
+    h('button', { class: 'button primary', type: 'button', on: { click: create } }, icon('plus'), t('workers.new')),
+  );
   const grid = h('ul', { class: 'card-grid' });
   const empty = h('div', { class: 'empty-slot' });
-  const el = h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el,
-    h('div', { class: 'page-body' }, h('p', { class: 'page-lead muted' }, t('workers.lead')), grid, empty));
+  const el = h(
+    'main',
+    { class: 'page', id: 'main', tabindex: -1 },
+    head.el,
+    h('div', { class: 'page-body' }, h('p', { class: 'page-lead muted' }, t('workers.lead')), grid, empty),
+  );
 
   function render() {
     const workers = [...store.workers.values()].sort((a, b) => a.name.localeCompare(b.name));
     reconcile(grid, workers, (w) => w.id, workerCard, views);
     const isEmpty = workers.length === 0;
     if (isEmpty && !empty.firstChild) {
-      replace(empty, emptyState({ title: t('workers.empty'), lead: t('workers.emptyLead'), glyph: 'workers',
-        action: h('button', { class: 'button primary', type: 'button', on: { click: create } }, icon('plus'), t('workers.new')) }));
+      replace(
+        empty,
+        emptyState({
+          title: t('workers.empty'),
+          lead: t('workers.emptyLead'),
+          glyph: 'workers',
+          action: h(
+            'button',
+            { class: 'button primary', type: 'button', on: { click: create } },
+            icon('plus'),
+            t('workers.new'),
+          ),
+        }),
+      );
     } else if (!isEmpty) replace(empty);
     el.querySelector('.page-lead').hidden = isEmpty;
   }
@@ -52,11 +70,26 @@ function workerCard(worker) {
     { label: t('workers.runs'), icon: 'executions', run: () => navigate(`/executions?worker_id=${current.id}`) },
     { label: t('common.delete'), icon: 'trash', danger: true, run: () => deleteWorkerDialog(current) },
   ]);
-  const chat = h('a', { class: 'button small', data: { route: '' }, href: `/?worker=${worker.id}` }, icon('chat'), t('workers.chat'));
-  const edit = h('button', { class: 'button small', type: 'button', on: { click: () => workerDialog(current) } }, icon('pencil'), t('common.edit'));
-  const el = h('li', { class: 'card worker-card' },
+  const chat = h(
+    'a',
+    { class: 'button small', data: { route: '' }, href: `/?worker=${worker.id}` },
+    icon('chat'),
+    t('workers.chat'),
+  );
+  const edit = h(
+    'button',
+    { class: 'button small', type: 'button', on: { click: () => workerDialog(current) } },
+    icon('pencil'),
+    t('common.edit'),
+  );
+  const el = h(
+    'li',
+    { class: 'card worker-card' },
     h('div', { class: 'worker-top' }, face, h('div', { class: 'worker-id' }, name, badge), more),
-    about, facts, h('div', { class: 'row' }, chat, edit));
+    about,
+    facts,
+    h('div', { class: 'row' }, chat, edit),
+  );
   const update = (next) => {
     current = next;
     replace(face, avatar(next.name));
@@ -64,10 +97,18 @@ function workerCard(worker) {
     more.setAttribute('aria-label', t('common.actions', { name: next.name }));
     chat.setAttribute('aria-label', t('chat.greetingWorker', { name: next.name }));
     edit.setAttribute('aria-label', t('workers.editTitle', { name: next.name }));
-    replace(badge, workerBadge(next), next.queue_length > 0 && h('span', { class: 'small muted' }, t('workers.queue', { n: next.queue_length })));
+    replace(
+      badge,
+      workerBadge(next),
+      next.queue_length > 0 && h('span', { class: 'small muted' }, t('workers.queue', { n: next.queue_length })),
+    );
     setText(about, next.description || t('workers.noDescription'));
     about.classList.toggle('muted', !next.description);
-    replace(facts, [next.engine, next.model].filter(Boolean).map((fact) => h('span', null, fact)), next.work_dir && h('span', { class: 'path', title: next.work_dir }, next.work_dir));
+    replace(
+      facts,
+      [next.engine, next.model].filter(Boolean).map((fact) => h('span', null, fact)),
+      next.work_dir && h('span', { class: 'path', title: next.work_dir }, next.work_dir),
+    );
   };
   update(worker);
   return { el, update };
