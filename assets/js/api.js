@@ -47,7 +47,8 @@ export function onSignedOut(fn) {
 /** @returns {boolean} */
 export const isSignedIn = () => accessToken !== null;
 
-function adopt(tokens) {
+/** Takes the tokens of an answer that signs in, and sees to it that they are renewed in time. */
+export function adopt(tokens) {
   accessToken = tokens.access_token;
   clearTimeout(refreshTimer);
   const lifetime = (tokens.expires_in ?? 3600) * 1000;

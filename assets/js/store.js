@@ -65,6 +65,7 @@ export async function loadAll() {
 /** Fetches the account. */
 export async function loadMe() {
   store.me = await api.get('/api/me');
+  if (typeof store.me.held === 'boolean') setHeld(store.me.held);
   emit('me');
 }
 

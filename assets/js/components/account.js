@@ -50,10 +50,12 @@ export function passwordDialog() {
         return false;
       }
       try {
-        await api.post('/api/me/password', {
+        const tokens = await api.post('/api/me/password', {
           new_password: newPassword,
           ...(old && { old_password: old.input.value }),
         });
+        // Every sign-in made before is over, this one too; the answer is a new one.
+        api.adopt(tokens);
       } catch (error) {
         if (error.code === 'invalid_credentials' && old) {
           old.setError(error.message);
@@ -63,8 +65,6 @@ export function passwordDialog() {
         if (showFieldErrors(error, { new_password: fresh, ...(old && { old_password: old }) })) return false;
         throw error;
       }
-      // The change revoked every refresh token, ours too: this browser signs in with the new password.
-      await api.logIn(store.me?.username ?? 'admin', newPassword).catch(() => {});
       await loadMe().catch(() => {});
       toast(t('password.done'), { kind: 'ok' });
     },
