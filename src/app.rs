@@ -87,7 +87,9 @@ impl App {
 
 /// Unix time in milliseconds.
 pub fn system_clock() -> Millis {
-    let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }
 

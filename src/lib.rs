@@ -1,5 +1,32 @@
-//! Skep.
+//! Skep: a beehive in one piece for AI workers. One binary serves a REST API, live streams and a web console, and lets
+//! workers answer in chats by running engines on this machine.
+//!
+//! # The map
+//!
+//! ```text
+//! HTTP handler / supervisor
+//!    └─ Command ─> journal's writer ──> apply      one redb transaction, deterministic
+//!                     │  batch          └─ Outcome | Refusal
+//!                     ├─> journal: append, one fdatasync
+//!                     ├─> redb commit
+//!                     ├─> wake the streams
+//!                     └─> answer the callers
+//! ```
+//!
+//! - [`model`] names the nouns; no I/O. [`command`] holds every change and what it does to the tables.
+//! - [`journal`] is the truth: what is in it survives. [`store`] is its materialisation in redb, and can be deleted.
+//! - [`feed`] shows stored events and running replies to streams, without a buffer for any reader.
+//! - [`supervisor`] alone runs executions: [`engine`]s, each process under a [`guard`], printing into an
+//!   [`execution_log`].
+//! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`auth`] tokens and
+//!   passwords; [`render`] makes replies safe to show.
+//! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
+//!
+//! Dependencies point one way: cli → run → api → supervisor → engine → tool; api, supervisor and tool write through the
+//! journal and read from the store; journal → command → store → model. Start reading at [`run`].
 
+pub mod api;
+pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod command;
@@ -13,5 +40,8 @@ pub mod http;
 pub mod journal;
 pub mod model;
 pub mod render;
+mod run;
 pub mod store;
 pub mod supervisor;
+
+pub use run::{Announcement, RunError, run};

@@ -1,13 +1,15 @@
-//! The `skep` binary.
+//! The `skep` binary: arguments and exit code; everything else is the library's.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os()
+    let mut words = std::env::args_os();
+    // The parent of one engine: it must do its work before anything else is set up.
+    if words
         .nth(1)
         .is_some_and(|word| word == skep::guard::SUBCOMMAND)
     {
         return skep::guard::main();
     }
-    ExitCode::SUCCESS
+    skep::cli::main(std::env::args_os())
 }

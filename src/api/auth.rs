@@ -45,7 +45,9 @@ pub async fn redeem(app: Arc<App>, mut req: Request) -> Result<Response, ApiErro
     const WHO: &str = "sign-in link";
     let Code { code } = req.json().await?;
     let (peer, now) = (req.peer(), app.now());
-    app.throttle.check(peer, WHO, now).map_err(too_many_failures)?;
+    app.throttle
+        .check(peer, WHO, now)
+        .map_err(too_many_failures)?;
     if !app.sign_in.redeem(&code, now) {
         app.throttle.failed(peer, WHO, now);
         return Err(ApiError::new(
@@ -125,7 +127,10 @@ pub async fn change_password(app: Arc<App>, mut req: Request) -> Result<Response
         PasswordError::NotHashed => ApiError::internal(error),
         error => ApiError::validation([("new_password", error.to_string())]),
     })?;
-    let change = ChangePassword { password_hash, replaces_hash: Some(account.password_hash) };
+    let change = ChangePassword {
+        password_hash,
+        replaces_hash: Some(account.password_hash),
+    };
     let account = app.journal.submit(change).await?;
     sign_in(&app, &account).await
 }
@@ -143,7 +148,10 @@ async fn check_password(
     hash: Option<String>,
 ) -> Result<(), ApiError> {
     let (passwords, throttle) = (&app.passwords, &app.throttle);
-    match passwords.log_in(throttle, req.peer(), username, password, hash, app.clock).await {
+    match passwords
+        .log_in(throttle, req.peer(), username, password, hash, app.clock)
+        .await
+    {
         Ok(true) => Ok(()),
         Ok(false) => Err(ApiError::invalid_credentials()),
         Err(seconds) => Err(too_many_failures(seconds)),
@@ -172,7 +180,10 @@ async fn sign_in(app: &App, account: &Account) -> Result<Response, ApiError> {
         "expires_in": app.config.access_token_s,
     });
     Ok(Response::ok(&body)
-        .with_cookie(app.cookies.set("refresh", &refresh, REFRESH_PATH, refresh_s))
+        .with_cookie(
+            app.cookies
+                .set("refresh", &refresh, REFRESH_PATH, refresh_s),
+        )
         .with_cookie(app.cookies.set("media", &media, MEDIA_PATH, refresh_s)))
 }
 
@@ -198,7 +209,7 @@ async fn refresh_token(app: &App, req: &mut Request) -> Result<(String, bool), A
     if let Some(token) = body.and_then(|body| body.refresh_token) {
         return Ok((token, false));
     }
-    let is_ours = req.header("origin").is_some() && req.header("sec-fetch-site") != Some("cross-site");
+    let is_ours = req.is_own_origin();
     match req.cookie(&app.cookies.name("refresh")) {
         Some(cookie) if is_ours => Ok((cookie.to_owned(), true)),
         _ => Err(ApiError::missing_token()),
@@ -207,8 +218,14 @@ async fn refresh_token(app: &App, req: &mut Request) -> Result<(String, bool), A
 
 fn verify_refresh(app: &App, token: &str) -> Result<(Claims, LoginId), ApiError> {
     let now_s = app.now() / 1000;
-    let claims = app.key.verify(token, &app.issuer(), TokenKind::Refresh, now_s).map_err(refused)?;
-    let id: LoginId = claims.family.parse().map_err(|_| ApiError::invalid_token())?;
+    let claims = app
+        .key
+        .verify(token, &app.issuer(), TokenKind::Refresh, now_s)
+        .map_err(refused)?;
+    let id: LoginId = claims
+        .family
+        .parse()
+        .map_err(|_| ApiError::invalid_token())?;
     let epoch = account(app)?.epoch;
     match app.store.read(|tx| accounts::get_login(tx, id))? {
         Some(login) if !login.revoked && login.epoch == epoch => Ok((claims, id)),
@@ -217,6 +234,9 @@ fn verify_refresh(app: &App, token: &str) -> Result<(Claims, LoginId), ApiError>
 }
 
 fn too_many_failures(seconds: u64) -> ApiError {
-    ApiError::rate_limited("Too many failed attempts; wait before the next one", seconds)
-        .details(json!({ "family": "login", "limit": 5, "windowSeconds": 60 }))
+    ApiError::rate_limited(
+        "Too many failed attempts; wait before the next one",
+        seconds,
+    )
+    .details(json!({ "family": "login", "limit": 5, "windowSeconds": 60 }))
 }

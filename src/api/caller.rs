@@ -1,6 +1,7 @@
 //! Who is calling: a value that only a verified token yields.
 
 use hyper::Method;
+use hyper::header::HeaderName;
 use subtle::ConstantTimeEq;
 
 use crate::app::{App, sha256};
@@ -12,6 +13,9 @@ use crate::store::{StoreError, accounts};
 
 /// What every API key begins with, so that people and scanners know one when they see it.
 pub const API_KEY_PREFIX: &str = "skep_";
+
+/// Who made the browser ask (Fetch Metadata, W3C).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How old the last use of an API key has to be before it is written again.
 const TOUCH_INTERVAL_MS: Millis = 60_000;
@@ -36,7 +40,9 @@ impl Caller {
 
 /// The caller of a route that is not public.
 pub fn require(req: &Request) -> Result<Caller, ApiError> {
-    req.extension::<Caller>().cloned().ok_or_else(ApiError::missing_token)
+    req.extension::<Caller>()
+        .cloned()
+        .ok_or_else(ApiError::missing_token)
 }
 
 impl Authenticate for App {
@@ -45,9 +51,10 @@ impl Authenticate for App {
     fn authenticate(&self, req: &Request, token: Option<&str>) -> Result<Caller, ApiError> {
         let caller = match token {
             Some(token) if token.starts_with(API_KEY_PREFIX) => self.caller_of_key(token)?,
-            Some(token) if bool::from(sha256(token).ct_eq(&self.control_sha256)) => {
-                Caller { scopes: vec![Scope::Admin], expires_at: None }
-            }
+            Some(token) if bool::from(sha256(token).ct_eq(&self.control_sha256)) => Caller {
+                scopes: vec![Scope::Admin],
+                expires_at: None,
+            },
             Some(token) => self.caller_of_token(token, TokenKind::Access)?,
             None => self.caller_of_cookie(req)?,
         };
@@ -55,16 +62,24 @@ impl Authenticate for App {
         if caller.may(needed) {
             return Ok(caller);
         }
-        Err(ApiError::forbidden(format!("This key lacks the scope \"{needed}\""))
-            .details(serde_json::json!({ "scope": needed })))
+        Err(
+            ApiError::forbidden(format!("This key lacks the scope \"{needed}\""))
+                .details(serde_json::json!({ "scope": needed })),
+        )
     }
 }
 
 impl App {
     fn caller_of_token(&self, token: &str, kind: TokenKind) -> Result<Caller, ApiError> {
         let now_s = self.now() / 1000;
-        let claims = self.key.verify(token, &self.issuer(), kind, now_s).map_err(refused)?;
-        let login: LoginId = claims.family.parse().map_err(|_| ApiError::invalid_token())?;
+        let claims = self
+            .key
+            .verify(token, &self.issuer(), kind, now_s)
+            .map_err(refused)?;
+        let login: LoginId = claims
+            .family
+            .parse()
+            .map_err(|_| ApiError::invalid_token())?;
         let is_good = self.store.read(|tx| {
             let account = accounts::get(tx)?;
             let login = accounts::get_login(tx, login)?;
@@ -74,18 +89,24 @@ impl App {
         if !is_good {
             return Err(ApiError::invalid_token());
         }
-        Ok(Caller { scopes: vec![Scope::Admin], expires_at: Some(claims.exp * 1000) })
+        Ok(Caller {
+            scopes: vec![Scope::Admin],
+            expires_at: Some(claims.exp * 1000),
+        })
     }
 
     /// Images and downloads are fetched by the browser itself, which cannot add a header: a cookie does, for GET alone
     /// and only when our own page or the user asks.
     fn caller_of_cookie(&self, req: &Request) -> Result<Caller, ApiError> {
         let is_read = matches!(*req.method(), Method::GET | Method::HEAD);
-        let is_ours = matches!(req.header("sec-fetch-site"), Some("same-origin" | "none"));
+        let is_ours = matches!(req.header(SEC_FETCH_SITE), Some("same-origin" | "none"));
         match req.cookie(&self.cookies.name("media")) {
             Some(token) if req.policy().cookie && is_read && is_ours => {
                 let caller = self.caller_of_token(token, TokenKind::Media)?;
-                Ok(Caller { scopes: vec![Scope::Read], ..caller })
+                Ok(Caller {
+                    scopes: vec![Scope::Read],
+                    ..caller
+                })
             }
             _ => Err(ApiError::missing_token()),
         }
@@ -94,20 +115,32 @@ impl App {
     fn caller_of_key(&self, token: &str) -> Result<Caller, ApiError> {
         let now = self.now();
         let hash = sha256(token);
-        let found: Option<ApiKey> =
-            self.store.read(|tx| accounts::find_api_key_by_hash(tx, &hash))?;
+        let found: Option<ApiKey> = self
+            .store
+            .read(|tx| accounts::find_api_key_by_hash(tx, &hash))?;
         let key = found.ok_or_else(ApiError::invalid_token)?;
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(ApiError::expired_token());
         }
-        if key.last_used_at.is_none_or(|last| last + TOUCH_INTERVAL_MS <= now) {
+        if key
+            .last_used_at
+            .is_none_or(|last| last + TOUCH_INTERVAL_MS <= now)
+        {
             let journal = self.journal.clone();
             // Nobody waits for this, and a use that is not noted is no loss.
             tokio::spawn(async move {
-                let _ = journal.submit(TouchApiKey { id: key.id, at: now }).await;
+                let _ = journal
+                    .submit(TouchApiKey {
+                        id: key.id,
+                        at: now,
+                    })
+                    .await;
             });
         }
-        Ok(Caller { scopes: key.scopes, expires_at: key.expires_at })
+        Ok(Caller {
+            scopes: key.scopes,
+            expires_at: key.expires_at,
+        })
     }
 }
 

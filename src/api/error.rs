@@ -93,5 +93,7 @@ fn shutting_down() -> ApiError {
 fn capitalised(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next();
-    first.map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    first.map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

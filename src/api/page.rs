@@ -22,12 +22,21 @@ impl PageQuery {
     pub fn of(req: &Request) -> Result<Self, ApiError> {
         let limit = req.query::<usize>("limit")?.unwrap_or(ROWS_MAX);
         if !(1..=ROWS_MAX).contains(&limit) {
-            return Err(ApiError::bad_request(format!("limit: must be 1 to {ROWS_MAX}")));
+            return Err(ApiError::bad_request(format!(
+                "limit: must be 1 to {ROWS_MAX}"
+            )));
         }
-        let cursor = req.query_text("cursor").filter(|text| !text.is_empty()).map(|text| {
-            Cursor::decode(&text).ok_or_else(|| ApiError::bad_request("cursor: is none of ours"))
-        });
-        Ok(Self { limit, cursor: cursor.transpose()? })
+        let cursor = req
+            .query_text("cursor")
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                Cursor::decode(&text)
+                    .ok_or_else(|| ApiError::bad_request("cursor: is none of ours"))
+            });
+        Ok(Self {
+            limit,
+            cursor: cursor.transpose()?,
+        })
     }
 }
 

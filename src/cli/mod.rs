@@ -4,9 +4,11 @@
 //! Start reading at [`Cli`].
 
 pub mod completions;
+mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -209,6 +211,26 @@ impl Cli {
     /// What to do, with nothing said meaning to serve.
     pub fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+/// Does what the arguments say.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::read(args) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let data = cli.data.clone();
+    match cli.into_command() {
+        Command::Serve(options) => serve::serve(&options, data),
+        Command::Completions { shell } => match completions::write(shell, &mut std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("skep: {error}");
+                ExitCode::from(EXIT_FAILED)
+            }
+        },
+        _ => ExitCode::from(EXIT_FAILED),
     }
 }
 

@@ -23,7 +23,12 @@ struct Kept {
 impl Frames {
     /// The frame of an event, if it is still kept.
     pub fn get(&self, id: u64) -> Option<Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).frames.get(&id).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .frames
+            .get(&id)
+            .cloned()
     }
 
     /// Keeps a frame, and lets go of the oldest ones that are too much.

@@ -185,6 +185,14 @@ impl Feed {
     }
 }
 
+impl Subscription {
+    /// Waits for anything new.
+    pub async fn woken(&mut self) {
+        // The sender lives in the feed, which this holds, so this never fails.
+        let _ = self.ticks.changed().await;
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };

@@ -17,6 +17,8 @@ pub mod sessions;
 pub mod tables;
 pub mod workers;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -99,6 +101,15 @@ impl Store {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *database = None;
+        // redb would make it readable to the group and to others.
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.path)?;
         let opened = Database::builder()
             .set_cache_size(self.cache_bytes)
             .create(&self.path)?;

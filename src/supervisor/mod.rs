@@ -141,7 +141,9 @@ impl Supervisor {
 
     /// The process of a running execution.
     pub fn pid(&self, id: ExecutionId) -> Option<u32> {
-        self.running().get(&id).and_then(|entry| entry.pid.as_ref().and_then(|pid| *pid.borrow()))
+        self.running()
+            .get(&id)
+            .and_then(|entry| entry.pid.as_ref().and_then(|pid| *pid.borrow()))
     }
 
     /// Takes an execution out of the queue, or tells it to stop.
@@ -149,11 +151,18 @@ impl Supervisor {
         if self.stop(id, Stop::Cancelled) {
             return Ok(Cancelled::Stopping);
         }
-        match self.parts.journal.submit(CancelPending { id, at: self.now() }).await {
+        match self
+            .parts
+            .journal
+            .submit(CancelPending { id, at: self.now() })
+            .await
+        {
             Ok(_) => Ok(Cancelled::Done),
             Err(SubmitError::Refused(Refusal::NotFound(_))) => Ok(Cancelled::Unknown),
             // It began to run, or ended, since we looked.
-            Err(SubmitError::Refused(_)) if self.stop(id, Stop::Cancelled) => Ok(Cancelled::Stopping),
+            Err(SubmitError::Refused(_)) if self.stop(id, Stop::Cancelled) => {
+                Ok(Cancelled::Stopping)
+            }
             Err(SubmitError::Refused(_)) => Ok(Cancelled::AlreadyFinal),
             Err(error) => Err(error),
         }
@@ -161,13 +170,20 @@ impl Supervisor {
 
     /// Stops what runs in a chat and waits until nothing of it is left.
     pub async fn stop_session(&self, session: SessionId) {
-        self.stop_where(|entry| entry.session == Some(session)).await;
+        self.stop_where(|entry| entry.session == Some(session))
+            .await;
     }
 
     /// Stops what a worker runs, waits until nothing of it is left, and starts nothing of it until the guard is dropped.
     pub async fn bar_worker(self: &Arc<Self>, worker: WorkerId) -> Barred {
-        self.barred.lock().unwrap_or_else(PoisonError::into_inner).insert(worker);
-        let barred = Barred { supervisor: self.clone(), worker };
+        self.barred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(worker);
+        let barred = Barred {
+            supervisor: self.clone(),
+            worker,
+        };
         self.stop_where(|entry| entry.worker == Some(worker)).await;
         barred
     }
@@ -192,8 +208,12 @@ impl Supervisor {
     async fn stop_where(&self, matches: impl Fn(&Entry) -> bool) {
         let mut ended = self.ended.subscribe();
         loop {
-            let ids: Vec<ExecutionId> =
-                self.running().iter().filter(|(_, entry)| matches(entry)).map(|(id, _)| *id).collect();
+            let ids: Vec<ExecutionId> = self
+                .running()
+                .iter()
+                .filter(|(_, entry)| matches(entry))
+                .map(|(id, _)| *id)
+                .collect();
             if ids.is_empty() {
                 return;
             }
@@ -207,7 +227,9 @@ impl Supervisor {
     /// Tells a running execution to stop; the first reason stays.
     fn stop(&self, id: ExecutionId, reason: Stop) -> bool {
         let running = self.running();
-        let Some(entry) = running.get(&id) else { return false };
+        let Some(entry) = running.get(&id) else {
+            return false;
+        };
         entry.stop.send_if_modified(|stop| {
             let is_first = stop.is_none();
             if is_first {
@@ -240,27 +262,42 @@ impl Supervisor {
     }
 
     /// The next execution whose worker and chat are free, entered as running.
-    fn take_next(&self) -> Result<Option<(ExecutionId, watch::Receiver<Option<Stop>>)>, StoreError> {
+    fn take_next(
+        &self,
+    ) -> Result<Option<(ExecutionId, watch::Receiver<Option<Stop>>)>, StoreError> {
         let mut running = self.running();
         if running.len() >= self.parts.limits.concurrent_max {
             return Ok(None);
         }
-        let mut busy_workers = self.barred.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut busy_workers = self
+            .barred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         busy_workers.extend(running.values().filter_map(|entry| entry.worker));
         let mut busy_sessions: HashSet<SessionId> =
             running.values().filter_map(|entry| entry.session).collect();
         let found = self.parts.store.read(|tx| {
             executions::find_in_queue(tx, |waiting| {
                 // Whoever waits makes those behind it in the same line wait too.
-                let worker_is_free = waiting.worker.is_none_or(|worker| busy_workers.insert(worker));
-                let session_is_free = waiting.session.is_none_or(|session| busy_sessions.insert(session));
+                let worker_is_free = waiting
+                    .worker
+                    .is_none_or(|worker| busy_workers.insert(worker));
+                let session_is_free = waiting
+                    .session
+                    .is_none_or(|session| busy_sessions.insert(session));
                 worker_is_free && session_is_free && !running.contains_key(&waiting.execution)
             })
         })?;
         let Some(next) = found else { return Ok(None) };
         let (stop, stopped) = watch::channel(None);
-        let entry =
-            Entry { worker: next.worker, session: next.session, stop, log: None, pid: None };
+        let entry = Entry {
+            worker: next.worker,
+            session: next.session,
+            stop,
+            log: None,
+            pid: None,
+        };
         running.insert(next.execution, entry);
         Ok(Some((next.execution, stopped)))
     }
@@ -293,7 +330,11 @@ pub struct Barred {
 
 impl Drop for Barred {
     fn drop(&mut self) {
-        self.supervisor.barred.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.worker);
+        self.supervisor
+            .barred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.worker);
         self.supervisor.parts.wake.notify_one();
     }
 }

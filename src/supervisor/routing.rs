@@ -74,7 +74,11 @@ pub fn route<'a>(question: Question<'a>, workers: &[Candidate<'_>]) -> Decision<
 
 /// The message without the name of the agent that answers it at its start: what the engine is asked.
 pub fn without_mention<'a>(content: &'a str, name: &str) -> &'a str {
-    let candidate = Candidate { id: WorkerId::from_u128(1), name, description: "" };
+    let candidate = Candidate {
+        id: WorkerId::from_u128(1),
+        name,
+        description: "",
+    };
     mentioned(content, &[candidate]).map_or(content, |mention| mention.1)
 }
 

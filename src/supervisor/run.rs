@@ -40,7 +40,11 @@ struct End {
 
 impl Supervisor {
     /// Runs one execution to its end. Everything that goes wrong after its start is its result, told in the chat.
-    pub(super) async fn run(self: &Arc<Self>, id: ExecutionId, stop: watch::Receiver<Option<Stop>>) {
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        id: ExecutionId,
+        stop: watch::Receiver<Option<Stop>>,
+    ) {
         let resolved = match self.resolve(id) {
             Ok(resolved) => resolved,
             Err(error) => {
@@ -48,8 +52,18 @@ impl Supervisor {
                 return tokio::time::sleep(RETRY_INTERVAL).await;
             }
         };
-        let engine = resolved.as_ref().map_or_else(|(name, _)| name.clone(), |engine| engine.name().to_owned());
-        let started = self.parts.journal.submit(StartExecution { id, engine, at: self.now() }).await;
+        let engine = resolved
+            .as_ref()
+            .map_or_else(|(name, _)| name.clone(), |engine| engine.name().to_owned());
+        let started = self
+            .parts
+            .journal
+            .submit(StartExecution {
+                id,
+                engine,
+                at: self.now(),
+            })
+            .await;
         let execution = match started {
             Ok(execution) => execution,
             // It was cancelled since it was taken from the queue.
@@ -60,10 +74,22 @@ impl Supervisor {
             }
         };
         let live = self.parts.feed.begin_reply(id, execution.session_id);
-        let mut progress = Progress { live, result: None, error: None, usage: Usage::default() };
+        let mut progress = Progress {
+            live,
+            result: None,
+            error: None,
+            usage: Usage::default(),
+        };
         let end = match resolved {
-            Ok(engine) => self.run_engine(&execution, engine.as_ref(), stop, &mut progress).await,
-            Err((_, error)) => End { ending: Ending::Failed, error: Some(error.to_string()), log_bytes: 0 },
+            Ok(engine) => {
+                self.run_engine(&execution, engine.as_ref(), stop, &mut progress)
+                    .await
+            }
+            Err((_, error)) => End {
+                ending: Ending::Failed,
+                error: Some(error.to_string()),
+                log_bytes: 0,
+            },
         };
         let text = match end.ending {
             Ending::Completed => progress.result.unwrap_or_else(|| progress.live.text()),
@@ -102,10 +128,19 @@ impl Supervisor {
 
     /// The engine of an execution, or the name that was asked for and why it cannot be had.
     #[allow(clippy::type_complexity)]
-    fn resolve(&self, id: ExecutionId) -> Result<Result<Arc<dyn Engine>, (String, EngineError)>, StoreError> {
+    fn resolve(
+        &self,
+        id: ExecutionId,
+    ) -> Result<Result<Arc<dyn Engine>, (String, EngineError)>, StoreError> {
         let execution = self.parts.store.read(|tx| executions::get(tx, id))?;
-        let name = execution.map(|execution| execution.engine).unwrap_or_default();
-        Ok(self.parts.engines.resolve(&name).map_err(|error| (name, error)))
+        let name = execution
+            .map(|execution| execution.engine)
+            .unwrap_or_default();
+        Ok(self
+            .parts
+            .engines
+            .resolve(&name)
+            .map_err(|error| (name, error)))
     }
 
     async fn run_engine(
@@ -142,7 +177,14 @@ impl Supervisor {
             entry.log = Some(log.length());
             entry.pid = Some(pid_seen);
         }
-        let mut run = Run { log, events, stop: stop.clone(), pid };
+        // Whoever waits for the log to follow it can have it now.
+        self.parts.feed.touch(&progress.live);
+        let mut run = Run {
+            log,
+            events,
+            stop: stop.clone(),
+            pid,
+        };
         let deadline = Instant::now() + timeout;
         let result = {
             let mut running = engine.run(&turn, &mut run);
@@ -168,9 +210,13 @@ impl Supervisor {
             // What was complete before the stop arrived is complete.
             (_, Ok(()), None) if progress.result.is_some() => (Ending::Completed, None),
             (Some(Stop::Cancelled), ..) => (Ending::Cancelled, None),
-            (Some(Stop::TimedOut), ..) => {
-                (Ending::Failed, Some(format!("timeout: it ran for {} s, which is its limit", timeout.as_secs())))
-            }
+            (Some(Stop::TimedOut), ..) => (
+                Ending::Failed,
+                Some(format!(
+                    "timeout: it ran for {} s, which is its limit",
+                    timeout.as_secs()
+                )),
+            ),
             (Some(Stop::Shutdown), ..) => (Ending::Interrupted, Some("interrupted".to_owned())),
             (None, Err(error), _) => (Ending::Failed, Some(error.to_string())),
             (None, Ok(()), Some(error)) => (Ending::Failed, Some(error)),
@@ -184,32 +230,56 @@ impl Supervisor {
             0
         });
         let _ = fs::remove_dir_all(&turn.temp_dir);
-        End { ending, error, log_bytes }
+        End {
+            ending,
+            error,
+            log_bytes,
+        }
     }
 
     /// Everything an engine may know of its turn, and how long it may take.
     fn turn(&self, execution: &Execution, engine: &str) -> Result<(Turn, Duration), EngineError> {
-        let (worker, message, bee, context) = self.parts.store.read(|tx| {
-            let worker = execution.worker_id.map_or(Ok(None), |id| workers::get(tx, id))?;
-            let message = execution.message_id.map_or(Ok(None), |id| messages::find_by_id(tx, id))?;
-            let context = execution
-                .session_id
-                .map_or(Ok(None), |session| contexts::get(tx, session, execution.worker_id))?;
-            Ok::<_, StoreError>((worker, message, workers::bee(tx)?, context))
-        })
-        .map_err(|error| EngineError::new("internal", error.to_string()))?;
+        let (worker, message, bee, context) = self
+            .parts
+            .store
+            .read(|tx| {
+                let worker = execution
+                    .worker_id
+                    .map_or(Ok(None), |id| workers::get(tx, id))?;
+                let message = execution
+                    .message_id
+                    .map_or(Ok(None), |id| messages::find_by_id(tx, id))?;
+                let context = execution.session_id.map_or(Ok(None), |session| {
+                    contexts::get(tx, session, execution.worker_id)
+                })?;
+                Ok::<_, StoreError>((worker, message, workers::bee(tx)?, context))
+            })
+            .map_err(|error| EngineError::new("internal", error.to_string()))?;
         if execution.worker_id.is_some() && worker.is_none() {
             return Err(EngineError::new("worker_deleted", "its worker was deleted"));
         }
-        let content = message.as_ref().map_or(execution.trigger_input.as_str(), |message| message.content.as_str());
+        let content = message
+            .as_ref()
+            .map_or(execution.trigger_input.as_str(), |message| {
+                message.content.as_str()
+            });
         let media = message.as_ref().map_or(&[][..], |message| &message.media);
         let bee = worker.is_none().then_some(bee);
         let work_dir = self.work_dir(worker.as_ref())?;
         let temp_dir = Self::temp_dir(execution.id);
-        fs::DirBuilder::new().mode(0o700).create(&temp_dir).map_err(|error| {
-            EngineError::new("temp_dir", format!("{} could not be created: {error}", temp_dir.display()))
-        })?;
-        let memory = worker.as_ref().map(|worker| worker.memory.clone()).or(bee.map(|bee| bee.memory));
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&temp_dir)
+            .map_err(|error| {
+                EngineError::new(
+                    "temp_dir",
+                    format!("{} could not be created: {error}", temp_dir.display()),
+                )
+            })?;
+        let memory = worker
+            .as_ref()
+            .map(|worker| worker.memory.clone())
+            .or(bee.map(|bee| bee.memory));
         let timeout = worker.as_ref().and_then(|worker| worker.timeout_s);
         let turn = Turn {
             execution_id: execution.id,
@@ -227,7 +297,9 @@ impl Supervisor {
                 .filter(|context| context.engine == engine)
                 .map(|context| context.engine_session_id),
         };
-        let timeout = timeout.map_or(self.parts.limits.timeout, |seconds| Duration::from_secs(seconds.into()));
+        let timeout = timeout.map_or(self.parts.limits.timeout, |seconds| {
+            Duration::from_secs(seconds.into())
+        });
         Ok((turn, timeout))
     }
 
@@ -252,9 +324,14 @@ impl Supervisor {
     }
 
     fn media_paths(&self, execution: &Execution, media: &[Media]) -> Vec<PathBuf> {
-        let Some(session) = execution.session_id else { return Vec::new() };
+        let Some(session) = execution.session_id else {
+            return Vec::new();
+        };
         let uploads = self.parts.data.uploads(session);
-        media.iter().map(|media| uploads.join(&media.name)).collect()
+        media
+            .iter()
+            .map(|media| uploads.join(&media.name))
+            .collect()
     }
 
     /// Takes in what an engine said.
@@ -272,17 +349,32 @@ impl Supervisor {
                 progress.result = Some(text.unwrap_or_else(|| progress.live.text()));
                 return;
             }
-            EngineEvent::Session { id: engine_session_id, model } => {
-                let context = RecordContext { id, engine_session_id, model };
+            EngineEvent::Session {
+                id: engine_session_id,
+                model,
+            } => {
+                let context = RecordContext {
+                    id,
+                    engine_session_id,
+                    model,
+                };
                 return self.record(id, self.parts.journal.submit(context).await);
             }
-            EngineEvent::ToolCall { id: call, name, args } => EventBody::ToolCall {
+            EngineEvent::ToolCall {
+                id: call,
+                name,
+                args,
+            } => EventBody::ToolCall {
                 id: call,
                 name,
                 args: truncated(&args.to_string(), TOOL_DETAIL_BYTES_MAX).to_owned(),
                 offset: progress.live.text_len() as u64,
             },
-            EngineEvent::ToolResult { id: call, ok, output } => EventBody::ToolResult {
+            EngineEvent::ToolResult {
+                id: call,
+                ok,
+                output,
+            } => EventBody::ToolResult {
                 id: call,
                 ok,
                 output: truncated(&output, TOOL_DETAIL_BYTES_MAX).to_owned(),
@@ -296,7 +388,11 @@ impl Supervisor {
                 EventBody::Error { error, message }
             }
         };
-        let event = RecordEvent { id, body, at: self.now() };
+        let event = RecordEvent {
+            id,
+            body,
+            at: self.now(),
+        };
         self.record(id, self.parts.journal.submit(event).await);
     }
 

@@ -11,10 +11,14 @@ use crate::store::executions;
 impl Supervisor {
     /// Ends what is marked as running: nothing runs at a start. The reply keeps the text that the log had.
     pub(super) async fn settle(&self) {
-        let left = self.parts.store.read(executions::list_running).unwrap_or_else(|error| {
-            tracing::error!(%error, "interrupted executions could not be read");
-            Vec::new()
-        });
+        let left = self
+            .parts
+            .store
+            .read(executions::list_running)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "interrupted executions could not be read");
+                Vec::new()
+            });
         for execution in left {
             tracing::warn!(execution.id = %execution.id, "an execution was interrupted");
             let _ = fs::remove_dir_all(Self::temp_dir(execution.id));
@@ -39,10 +43,11 @@ impl Supervisor {
 
     fn seal_log(&self, execution: &Execution) -> u64 {
         let path = self.parts.data.root().join(execution.log_path());
-        let sealed = LogWriter::reopen(&path, self.parts.limits.log_bytes_max).and_then(|mut log| {
-            let _ = log.note("interrupted: the server ended while this ran");
-            log.seal()
-        });
+        let sealed =
+            LogWriter::reopen(&path, self.parts.limits.log_bytes_max).and_then(|mut log| {
+                let _ = log.note("interrupted: the server ended while this ran");
+                log.seal()
+            });
         sealed.unwrap_or_else(|error| {
             tracing::warn!(execution.id = %execution.id, %error, "the log of an interrupted execution is not there");
             0

@@ -1,0 +1,99 @@
+//! The log of an execution: immutable once it is final, followed while it runs.
+
+use std::sync::Arc;
+
+use futures_util::stream;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use jiff::Timestamp;
+
+use super::caller::require;
+use super::executions::find;
+use crate::app::App;
+use crate::execution_log::{LogFollower, LogReader};
+use crate::feed::Feed;
+use crate::http::{ApiError, Body, FileAnswer, Request, Response};
+use crate::model::{Execution, ExecutionId};
+use crate::store::events::Scope;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// `GET /api/executions/{execution_id}/logs` -- what the engine printed, byte for byte. `?follow=true` goes on until it ends.
+pub async fn get_log(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let follow = req.query::<bool>("follow")?.unwrap_or(false);
+    let mut execution = find(&app, req.path("execution_id")?)?;
+    if !execution.status.is_final() {
+        if !follow {
+            return so_far(&app, &execution);
+        }
+        match started(&app, &req, execution.id).await? {
+            Started::Follows(follower) => return Ok(following(follower)),
+            Started::Ended(ended) => execution = *ended,
+        }
+    }
+    let path = app.log_path(&execution.log_path());
+    let Ok(reader) = LogReader::open(&path) else {
+        // It was cancelled in the queue, or could not start: it printed nothing.
+        return Ok(
+            Response::text("").with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+        );
+    };
+    let length = reader.len().map_err(ApiError::internal)?;
+    let name = format!("{}.log", execution.id);
+    let ended = execution.completed_at.and_then(|at| i64::try_from(at).ok());
+    let answer = FileAnswer::new(reader.into_file(), length, TEXT)
+        .etag(&format!("{}-{length}", execution.id))
+        .cache_control("public, max-age=3600, immutable")
+        .inline(&name);
+    let answer = match ended.and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
+        Some(at) => answer.modified(at),
+        None => answer,
+    };
+    answer.answer(&req)
+}
+
+fn so_far(app: &App, execution: &Execution) -> Result<Response, ApiError> {
+    let Ok(reader) = LogReader::open(&app.log_path(&execution.log_path())) else {
+        return Ok(
+            Response::text("").with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+        );
+    };
+    let length = reader.len().map_err(ApiError::internal)?;
+    let mut response =
+        Response::text("").with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.set_body(Body::file(reader.into_file(), 0, length));
+    Ok(response.uncompressed())
+}
+
+enum Started {
+    Follows(LogFollower),
+    Ended(Box<Execution>),
+}
+
+/// Waits until the execution runs, which gives a log to follow, or has ended without.
+async fn started(app: &Arc<App>, req: &Request, id: ExecutionId) -> Result<Started, ApiError> {
+    let mut subscription = Feed::subscribe(&app.feed, Scope::Execution(id));
+    loop {
+        if let Some(length) = app.supervisor.log_length(id)
+            && let Ok(reader) = LogReader::open(&app.log_path(&find(app, id)?.log_path()))
+        {
+            return Ok(Started::Follows(reader.follow(0, length)));
+        }
+        let execution = find(app, id)?;
+        if execution.status.is_final() {
+            return Ok(Started::Ended(Box::new(execution)));
+        }
+        tokio::select! {
+            () = subscription.woken() => {}
+            () = req.closing().cancelled() => return Err(ApiError::conflict("The server is shutting down")),
+        }
+    }
+}
+
+fn following(follower: LogFollower) -> Response {
+    let bytes = stream::unfold(follower, |mut follower| async move {
+        let next = follower.next().await.transpose()?;
+        Some((next, follower))
+    });
+    Response::stream(TEXT, bytes).with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+}

@@ -1,0 +1,360 @@
+//! Files of a chat: up, down, and as attachments.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use super::caller::require;
+use super::sessions;
+use crate::app::App;
+use crate::data_dir::make_dir;
+use crate::http::{ApiError, FileAnswer, Request, Response};
+use crate::journal::SubmitError;
+use crate::journal::error::is_storage_full;
+use crate::model::text::truncated;
+use crate::model::{Invalid, Media, SessionId};
+
+/// The longest name a file keeps, bytes: what file systems take, less room for a suffix.
+const FILE_NAME_BYTES_MAX: usize = 200;
+/// How many files of one name there may be in a chat.
+const SAME_NAME_MAX: u32 = 1000;
+/// What an upload is called until it is complete.
+const PARTIAL_PREFIX: &str = ".upload-";
+
+#[derive(Serialize)]
+pub(super) struct MediaView {
+    path: String,
+    name: String,
+    size: u64,
+    content_type: String,
+    url: String,
+}
+
+pub(super) fn view(app: &App, session: SessionId, media: &Media) -> MediaView {
+    let name: String = media
+        .name
+        .bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    MediaView {
+        path: app
+            .data
+            .uploads(session)
+            .join(&media.name)
+            .to_string_lossy()
+            .into_owned(),
+        name: media.name.clone(),
+        size: media.size,
+        content_type: media.content_type.clone(),
+        url: format!("/api/local/sessions/{session}/media/{name}"),
+    }
+}
+
+/// `POST /api/local/sessions/{session_id}/media` -- keeps a file, streamed to disk; it is there when this answers.
+pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let session = sessions::find(&app, req.path("session_id")?)?;
+    let mut parts = req.multipart()?;
+    while let Some(mut part) = parts.next_field().await? {
+        if part.name() != Some("file") {
+            continue;
+        }
+        let name = safe_name(part.file_name().unwrap_or_default());
+        let dir = app.data.uploads(session.id);
+        make_dir(&dir)?;
+        let mut partial = Partial::create(&dir).await?;
+        while let Some(chunk) = part.chunk().await? {
+            partial.write(&chunk).await?;
+        }
+        let media = partial.keep(&dir, &name).await?;
+        // The chat may have been deleted meanwhile, with all that was uploaded before.
+        if let Err(error) = sessions::find(&app, session.id) {
+            let _ = fs::remove_file(dir.join(&media.name));
+            let _ = fs::remove_dir(&dir);
+            return Err(error);
+        }
+        return Ok(Response::ok(&view(&app, session.id, &media)));
+    }
+    Err(ApiError::bad_request(
+        "file: is missing; send multipart/form-data with a part named \"file\"",
+    ))
+}
+
+/// A file on its way in; dropped before it is kept, it leaves nothing behind.
+struct Partial {
+    path: PathBuf,
+    file: tokio::fs::File,
+    size: u64,
+}
+
+impl Partial {
+    async fn create(dir: &Path) -> Result<Self, ApiError> {
+        let path = dir.join(format!("{PARTIAL_PREFIX}{}", Uuid::now_v7()));
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(write_error)?;
+        Ok(Self {
+            path,
+            file: tokio::fs::File::from_std(file),
+            size: 0,
+        })
+    }
+
+    async fn write(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+        self.size += chunk.len() as u64;
+        self.file.write_all(chunk).await.map_err(write_error)
+    }
+
+    async fn keep(mut self, dir: &Path, name: &str) -> Result<Media, ApiError> {
+        self.file.flush().await.map_err(write_error)?;
+        self.file.sync_all().await.map_err(write_error)?;
+        let name = place(&self.path, dir, name).map_err(write_error)?;
+        let dir = dir.to_owned();
+        let synced = tokio::task::spawn_blocking(move || File::open(dir)?.sync_all()).await;
+        synced.map_err(ApiError::internal)?.map_err(write_error)?;
+        let content_type = mime_guess::from_path(&name)
+            .first_or_octet_stream()
+            .to_string();
+        Ok(Media {
+            name,
+            size: self.size,
+            content_type,
+        })
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Once it is kept there is nothing under this name.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Gives a complete upload its name, or the next free one like it.
+fn place(partial: &Path, dir: &Path, name: &str) -> io::Result<String> {
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
+        _ => (name, String::new()),
+    };
+    for number in 1..=SAME_NAME_MAX {
+        let candidate = match number {
+            1 => name.to_owned(),
+            number => format!("{stem}-{number}{extension}"),
+        };
+        match renameat_with(
+            CWD,
+            partial,
+            CWD,
+            dir.join(&candidate),
+            RenameFlags::NOREPLACE,
+        ) {
+            Ok(()) => return Ok(candidate),
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(io::Error::other("there are too many files of this name"))
+}
+
+/// A name that is nothing but a name: no directory, no control character, no dot in front.
+fn safe_name(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let is_bad =
+        |c: char| c.is_control() || "<>:\"|?*\u{202e}\u{202d}\u{2066}\u{2067}\u{2068}".contains(c);
+    let name: String = name
+        .chars()
+        .map(|c| if is_bad(c) { '_' } else { c })
+        .collect();
+    let name = name
+        .trim()
+        .trim_start_matches(['.', '-'])
+        .trim_end_matches(['.', ' ']);
+    let reserved = ["con", "prn", "aux", "nul"];
+    let stem = name.split('.').next().unwrap_or_default().to_lowercase();
+    if name.is_empty() || reserved.contains(&stem.as_str()) {
+        return format!("file{}{name}", if name.is_empty() { "" } else { "-" });
+    }
+    if name.len() <= FILE_NAME_BYTES_MAX {
+        return name.to_owned();
+    }
+    // What is cut is the middle: the ending says what the file is.
+    let extension = name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension)
+        .filter(|text| text.len() <= 16);
+    match extension {
+        Some(extension) => {
+            format!(
+                "{}.{extension}",
+                truncated(name, FILE_NAME_BYTES_MAX - extension.len() - 1)
+            )
+        }
+        None => truncated(name, FILE_NAME_BYTES_MAX).to_owned(),
+    }
+}
+
+fn write_error(error: io::Error) -> ApiError {
+    if is_storage_full(&error) {
+        SubmitError::StorageFull.into()
+    } else {
+        ApiError::internal(error)
+    }
+}
+
+/// `GET /api/local/sessions/{session_id}/media/{name}` -- shown where that is safe, else a download.
+pub async fn get_media(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let session = sessions::find(&app, req.path("session_id")?)?;
+    let name: String = req.path("name")?;
+    let missing = || ApiError::not_found("file");
+    let (file, size) = open(&app.data.uploads(session.id), &name).ok_or_else(missing)?;
+    let content_type = mime_guess::from_path(&name).first_or_octet_stream();
+    let modified = file
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .ok();
+    let is_shown = match (
+        content_type.type_().as_str(),
+        content_type.subtype().as_str(),
+    ) {
+        ("image", "svg") | ("image", "svg+xml") => false,
+        ("image" | "audio" | "video", _) | ("application", "pdf") => true,
+        _ => false,
+    };
+    // Whatever is no picture, sound or document is bytes: no browser may find a page in it.
+    let content_type = match is_shown {
+        true => content_type.essence_str(),
+        false => "application/octet-stream",
+    };
+    let answer = FileAnswer::new(file, size, content_type).cache_control("private, max-age=3600");
+    let answer = if is_shown {
+        answer.inline(&name)
+    } else {
+        answer.attachment(&name)
+    };
+    match modified.and_then(|at| Timestamp::try_from(at).ok()) {
+        Some(at) => answer
+            .etag(&format!("{size}-{}", at.as_nanosecond()))
+            .modified(at)
+            .answer(&req),
+        None => answer.answer(&req),
+    }
+}
+
+/// The file that a message's `media_path` means: one that was uploaded to this chat, and nothing else.
+pub(super) fn attached(app: &App, session: SessionId, path: &str) -> Result<Media, ApiError> {
+    let refused = || {
+        Invalid::new(
+            "media_path",
+            "must be the path of a file that was uploaded to this chat",
+        )
+    };
+    let dir = app.data.uploads(session);
+    let path = Path::new(path);
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(refused)?;
+    if path.parent() != Some(dir.as_path()) {
+        return Err(refused().into());
+    }
+    let (_, size) = open(&dir, name).ok_or_else(refused)?;
+    let content_type = mime_guess::from_path(name)
+        .first_or_octet_stream()
+        .to_string();
+    Ok(Media {
+        name: name.to_owned(),
+        size,
+        content_type,
+    })
+}
+
+/// A regular file of a chat; links and what is not complete yet do not count.
+fn open(dir: &Path, name: &str) -> Option<(File, u64)> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        return None;
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = options
+        .read(true)
+        .custom_flags(flags)
+        .open(dir.join(name))
+        .ok()?;
+    let metadata = file.metadata().ok()?;
+    metadata.is_file().then_some((file, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_are_names_and_nothing_else() {
+        for (given, kept) in [
+            ("photo.png", "photo.png"),
+            ("../../etc/passwd", "passwd"),
+            ("..\\..\\boot.ini", "boot.ini"),
+            ("/", "file"),
+            ("..", "file"),
+            (".bashrc", "bashrc"),
+            ("-rf", "rf"),
+            ("a\nb\0c.txt", "a_b_c.txt"),
+            ("CON", "file-CON"),
+            ("nul.txt", "file-nul.txt"),
+            ("résumé 日本.pdf", "résumé 日本.pdf"),
+            ("", "file"),
+        ] {
+            assert_eq!(safe_name(given), kept, "{given:?}");
+        }
+        let long = format!("{}.png", "x".repeat(500));
+        assert_eq!(safe_name(&long).len(), FILE_NAME_BYTES_MAX);
+        assert!(safe_name(&long).ends_with(".png"));
+    }
+
+    #[test]
+    fn a_name_that_exists_gets_a_suffix() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut names = Vec::new();
+        for content in ["one", "two", "three"] {
+            let partial = dir.path().join(".upload-x");
+            fs::write(&partial, content).unwrap();
+            names.push(place(&partial, dir.path(), "a.tar.gz").unwrap());
+        }
+        assert_eq!(names, ["a.tar.gz", "a.tar-2.gz", "a.tar-3.gz"]);
+        assert_eq!(
+            fs::read_to_string(dir.path().join("a.tar.gz")).unwrap(),
+            "one"
+        );
+    }
+
+    #[test]
+    fn a_link_is_no_upload() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("real.txt"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link.txt")).unwrap();
+        assert!(open(dir.path(), "real.txt").is_some());
+        for name in ["link.txt", "missing", ".upload-x", "../real.txt", ""] {
+            assert!(open(dir.path(), name).is_none(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Messages of a chat.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::caller::require;
+use super::error::held;
+use super::page::{self, PageQuery};
+use super::{media, sessions};
+use crate::app::App;
+use crate::command::PostMessage;
+use crate::http::{ApiError, Request, Response};
+use crate::model::limits::MESSAGE_BYTES_MAX;
+use crate::model::text::free_text;
+use crate::model::{
+    Invalid, Message, MessageId, MessageStatus, Millis, Role, Routing, Session, WorkerId,
+};
+use crate::render;
+use crate::store::{StoreError, messages, workers};
+use crate::supervisor::routing::{self, Candidate, Question};
+
+/// Workers that routing considers.
+const CANDIDATES_MAX: usize = 10_000;
+
+#[derive(Serialize)]
+pub(super) struct MessageView {
+    role: Role,
+    content: String,
+    ts: Millis,
+    id: String,
+    seq: u64,
+    author: Option<Author>,
+    execution_id: Option<String>,
+    media: Vec<media::MediaView>,
+    status: MessageStatus,
+    error: Option<String>,
+    created_at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Author {
+    worker_id: Option<String>,
+    name: String,
+}
+
+/// A message as clients see it, with its rendering if they want that.
+pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView {
+    let media = message
+        .media
+        .iter()
+        .map(|file| media::view(app, message.session_id, file))
+        .collect();
+    let author = (message.role == Role::Bee).then(|| Author {
+        worker_id: message.worker_id.map(|id| id.to_string()),
+        name: message.author,
+    });
+    MessageView {
+        html: (with_html && message.role == Role::Bee).then(|| render::html(&message.content)),
+        role: message.role,
+        content: message.content,
+        ts: message.created_at,
+        id: message.id.to_string(),
+        seq: message.seq,
+        author,
+        execution_id: message.execution_id.map(|id| id.to_string()),
+        media,
+        status: message.status,
+        error: message.error,
+        created_at: message.created_at,
+    }
+}
+
+/// `GET /api/local/sessions/{session_id}/messages` -- the newest ones, oldest first within the page.
+pub async fn list_messages(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let session = sessions::find(&app, req.path("session_id")?)?;
+    let query = PageQuery::of(&req)?;
+    let with_html = req.query::<bool>("html")?.unwrap_or(false);
+    let page = app
+        .store
+        .read(|tx| messages::list(tx, session.id, query.cursor, query.limit))?;
+    let make = move |app: &App| -> Vec<MessageView> {
+        page.rows
+            .into_iter()
+            .rev()
+            .map(|message| view(app, message, with_html))
+            .collect()
+    };
+    // Rendering a page of long replies takes longer than a thread of the runtime may.
+    let rows = if with_html {
+        let app = app.clone();
+        tokio::task::spawn_blocking(move || make(&app))
+            .await
+            .map_err(ApiError::internal)?
+    } else {
+        make(&app)
+    };
+    Ok(page::answer(&req, &rows, page.next))
+}
+
+#[derive(Deserialize)]
+struct NewMessage {
+    #[serde(default)]
+    content: String,
+    media_path: Option<String>,
+    worker_id: Option<WorkerId>,
+    replaces: Option<MessageId>,
+}
+
+/// `POST /api/local/sessions/{session_id}/messages` -- stores a message and queues an execution for it.
+///
+/// Answers 202 once both are on disk; progress is read from the session's stream.
+pub async fn post_message(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let session_id = req.path("session_id")?;
+    let body: NewMessage = req.json().await?;
+    let content = free_text("content", &body.content, MESSAGE_BYTES_MAX)?;
+    let session = sessions::find(&app, session_id)?;
+    let media = body.media_path.as_deref().filter(|path| !path.is_empty());
+    let media = media
+        .map(|path| media::attached(&app, session.id, path))
+        .transpose()?;
+    if content.trim().is_empty() && media.is_none() {
+        return Err(Invalid::new("content", "must not be empty").into());
+    }
+    if app.is_held() {
+        return Err(held());
+    }
+    let (worker_id, routing) = decide(&app, &session, &content, body.worker_id)?;
+    let posted = app
+        .journal
+        .submit(PostMessage {
+            id: app.ids.next(),
+            session_id: session.id,
+            content,
+            media: media.into_iter().collect(),
+            replaces: body.replaces,
+            execution_id: app.ids.next(),
+            reply_id: app.ids.next(),
+            worker_id,
+            routing,
+            at: app.now(),
+        })
+        .await?;
+    Ok(Response::accepted(&json!({
+        "status": "queued",
+        "id": posted.id.to_string(),
+        "seq": posted.seq,
+        "execution_id": posted.execution_id.to_string(),
+    })))
+}
+
+/// Who answers, and why.
+fn decide(
+    app: &App,
+    session: &Session,
+    content: &str,
+    asked: Option<WorkerId>,
+) -> Result<(Option<WorkerId>, Routing), ApiError> {
+    let workers = app.store.read(|tx| {
+        if let Some(id) = asked
+            && workers::get(tx, id)?.is_none()
+        {
+            return Ok(None);
+        }
+        Ok::<_, StoreError>(Some(workers::list(tx, None, CANDIDATES_MAX)?.rows))
+    })?;
+    let unknown = || ApiError::validation([("worker_id", "there is no such worker")]);
+    let workers = workers.ok_or_else(unknown)?;
+    let candidates: Vec<Candidate<'_>> = workers
+        .iter()
+        .map(|worker| Candidate {
+            id: worker.id,
+            name: &worker.name,
+            description: &worker.description,
+        })
+        .collect();
+    let question = Question {
+        content,
+        worker_id: asked,
+        pinned: session.worker_id,
+        last: session.last_answered.flatten(),
+    };
+    let decision = routing::route(question, &candidates);
+    Ok((decision.worker_id, decision.routing))
+}

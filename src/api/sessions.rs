@@ -1,0 +1,198 @@
+//! Chats.
+
+use std::fs;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::caller::require;
+use super::page::{self, PageQuery};
+use crate::app::App;
+use crate::command::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
+use crate::http::{ApiError, Request, Response};
+use crate::model::limits::{TAG_CHARS_MAX, TAGS_MAX};
+use crate::model::text::{session_name, single_line, truncated};
+use crate::model::{Invalid, MessageStatus, Millis, Role, Session, SessionId, WorkerId};
+use crate::store::{StoreError, Tx, messages, sessions};
+
+/// How much of the last message a list shows, bytes.
+const EXTRACT_BYTES_MAX: usize = 200;
+
+#[derive(Serialize)]
+pub(super) struct SessionView {
+    id: String,
+    name: String,
+    worker_id: Option<String>,
+    pinned: bool,
+    archived: bool,
+    tags: Vec<String>,
+    unread: u32,
+    last_message: Option<LastMessage>,
+    created_at: Millis,
+    updated_at: Millis,
+}
+
+#[derive(Serialize)]
+struct LastMessage {
+    role: Role,
+    content: String,
+    author: String,
+    status: MessageStatus,
+    ts: Millis,
+}
+
+pub(super) fn view(tx: &impl Tx, session: Session) -> Result<SessionView, StoreError> {
+    let last = messages::last(tx, session.id)?.map(|message| LastMessage {
+        role: message.role,
+        content: truncated(&message.content, EXTRACT_BYTES_MAX).to_owned(),
+        author: message.author,
+        status: message.status,
+        ts: message.created_at,
+    });
+    Ok(SessionView {
+        id: session.id.to_string(),
+        name: session.name,
+        worker_id: session.worker_id.map(|id| id.to_string()),
+        pinned: session.pinned,
+        archived: session.archived,
+        tags: session.tags,
+        unread: session.unread,
+        last_message: last,
+        created_at: session.created_at,
+        updated_at: session.updated_at,
+    })
+}
+
+#[derive(Deserialize)]
+struct NewSession {
+    name: String,
+    worker_id: Option<WorkerId>,
+}
+
+/// `POST /api/local/sessions` -- a new chat.
+pub async fn create_session(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let body: NewSession = req.json().await?;
+    let name = session_name(&body.name)?;
+    let id: SessionId = app.ids.next();
+    let create = CreateSession {
+        id,
+        name,
+        worker_id: body.worker_id,
+        at: app.now(),
+    };
+    let session = app.journal.submit(create).await?;
+    let view = app.store.read(|tx| view(tx, session))?;
+    Ok(Response::created(
+        &format!("/api/local/sessions/{id}"),
+        &view,
+    ))
+}
+
+/// `GET /api/local/sessions` -- last changed first.
+pub async fn list_sessions(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let query = PageQuery::of(&req)?;
+    let (rows, next) = app.store.read(|tx| {
+        let page = sessions::list(tx, query.cursor, query.limit)?;
+        let rows = page.rows.into_iter().map(|session| view(tx, session));
+        Ok::<_, StoreError>((rows.collect::<Result<Vec<_>, _>>()?, page.next))
+    })?;
+    Ok(page::answer(&req, &rows, next))
+}
+
+/// `GET /api/local/sessions/{session_id}`.
+pub async fn get_session(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let session = find(&app, req.path("session_id")?)?;
+    Ok(Response::ok(&app.store.read(|tx| view(tx, session))?))
+}
+
+/// What changes of a chat; `worker_id: null` unpins it, which is not the same as leaving it out.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct ChangedSession {
+    name: Option<String>,
+    #[serde(deserialize_with = "present")]
+    worker_id: Option<Option<WorkerId>>,
+    pinned: Option<bool>,
+    archived: Option<bool>,
+    tags: Option<Vec<String>>,
+    unread: Option<u32>,
+}
+
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<WorkerId>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// `PATCH /api/local/sessions/{session_id}` -- name, worker, pinned, archived, tags, unread (0 marks it as read).
+pub async fn update_session(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let id: SessionId = req.path("session_id")?;
+    let body: ChangedSession = req.json().await?;
+    let patch = SessionPatch {
+        name: body.name.as_deref().map(session_name).transpose()?,
+        worker_id: body.worker_id,
+        pinned: body.pinned,
+        archived: body.archived,
+        tags: body.tags.map(tags).transpose()?,
+        unread: body.unread,
+    };
+    let session = app
+        .journal
+        .submit(UpdateSession {
+            id,
+            patch,
+            at: app.now(),
+        })
+        .await?;
+    Ok(Response::ok(&app.store.read(|tx| view(tx, session))?))
+}
+
+fn tags(tags: Vec<String>) -> Result<Vec<String>, Invalid> {
+    if tags.len() > TAGS_MAX {
+        return Err(Invalid::new("tags", format!("must be at most {TAGS_MAX}")));
+    }
+    tags.iter()
+        .map(|tag| single_line("tags", tag, TAG_CHARS_MAX))
+        .collect()
+}
+
+/// `POST /api/local/sessions/{session_id}/clear` -- engines start afresh; the messages stay.
+pub async fn clear_session(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let id: SessionId = req.path("session_id")?;
+    let session = app
+        .journal
+        .submit(ClearSession { id, at: app.now() })
+        .await?;
+    Ok(Response::ok(&app.store.read(|tx| view(tx, session))?))
+}
+
+/// `DELETE /api/local/sessions/{session_id}` -- the chat with all that belongs to it; what runs in it is stopped.
+pub async fn delete_session(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let id: SessionId = req.path("session_id")?;
+    app.journal
+        .submit(DeleteSession { id, at: app.now() })
+        .await?;
+    app.frames.clear();
+    app.supervisor.stop_session(id).await;
+    let uploads = app.data.uploads(id);
+    let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(uploads)).await;
+    if let Ok(Err(error)) = removed
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(session.id = %id, %error, "the uploads of a deleted chat could not be removed");
+    }
+    Ok(Response::deleted())
+}
+
+pub(super) fn find(app: &App, id: SessionId) -> Result<Session, ApiError> {
+    app.store
+        .read(|tx| sessions::get(tx, id))?
+        .ok_or_else(|| ApiError::not_found("session"))
+}

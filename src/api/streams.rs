@@ -1,0 +1,280 @@
+//! Streams of events (SSE).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::header::HeaderName;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+
+use super::caller::{Caller, require};
+use super::{executions, messages, sessions};
+use crate::app::App;
+use crate::feed::{Item, Reader};
+use crate::http::{ApiError, ErrorCode, Request, Response, sse};
+use crate::model::{Event, EventBody, ExecutionId, SessionId};
+use crate::render;
+use crate::store::events::Scope;
+use crate::store::{StoreError, messages as stored_messages, sessions as stored_sessions};
+
+/// Where a client was (HTML, server-sent events).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// `GET /api/local/sessions/{session_id}/stream` -- the events of one chat.
+pub async fn stream_session(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    let caller = require(&req)?;
+    let session = sessions::find(&app, req.path("session_id")?)?;
+    open(app, &req, &caller, Scope::Session(session.id))
+}
+
+/// `GET /api/executions/{execution_id}/stream` -- the events of one execution.
+pub async fn stream_execution(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    let caller = require(&req)?;
+    let execution = executions::find(&app, req.path("execution_id")?)?;
+    open(app, &req, &caller, Scope::Execution(execution.id))
+}
+
+/// `GET /api/stream` -- the events of all chats and executions.
+pub async fn stream_all(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    let caller = require(&req)?;
+    open(app, &req, &caller, Scope::All)
+}
+
+/// One open stream.
+struct EventStream {
+    app: Arc<App>,
+    reader: Reader,
+    scope: Scope,
+    /// When the caller's token ends.
+    expires: Option<Instant>,
+    is_over: bool,
+    _room: OwnedSemaphorePermit,
+}
+
+fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<Response, ApiError> {
+    let room = app.streams.clone().try_acquire_owned().map_err(|_| {
+        ApiError::new(ErrorCode::Overloaded, "As many streams are open as may be").retry_after(5)
+    })?;
+    let last_event = last_event_id(req)?;
+    let left = caller
+        .expires_at
+        .map(|at| Duration::from_millis(at.saturating_sub(app.now())));
+    let stream = EventStream {
+        reader: Reader::new(app.store.clone(), app.feed.clone(), scope, last_event),
+        app,
+        scope,
+        expires: left.map(|left| Instant::now() + left),
+        is_over: false,
+        _room: room,
+    };
+    let frames = stream::unfold(stream, |mut stream| async move {
+        let frame = stream.next().await?;
+        Some((frame, stream))
+    });
+    Ok(sse::respond(req.closing(), frames))
+}
+
+/// Where the client was: the header wins. What is no number of ours gets a `reset`, as one from the future does.
+fn last_event_id(req: &Request) -> Result<Option<u64>, ApiError> {
+    let given = req.header(LAST_EVENT_ID).map(str::to_owned);
+    let given = given
+        .or_else(|| req.query_text("last_event_id"))
+        .filter(|text| !text.is_empty());
+    Ok(given.map(|text| text.trim().parse().unwrap_or(u64::MAX)))
+}
+
+impl EventStream {
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.is_over {
+            let expired = async {
+                match self.expires {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let item = tokio::select! {
+                item = self.reader.next() => item,
+                () = expired => {
+                    self.is_over = true;
+                    return Some(frame(None, "expired", &json!({})));
+                }
+            };
+            match item.map_err(ApiError::from).map(|item| self.show(item)) {
+                Ok(Ok(Some(frame))) => return Some(frame),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => return self.fail(&error.to_string()),
+                // The client comes back with the id it has.
+                Err(error) => return self.fail(error.message()),
+            }
+        }
+        None
+    }
+
+    fn fail(&mut self, cause: &str) -> Option<Bytes> {
+        tracing::error!(cause, "a stream could not be read");
+        self.is_over = true;
+        None
+    }
+
+    fn show(&mut self, item: Item) -> Result<Option<Bytes>, StoreError> {
+        Ok(match item {
+            Item::Stored(id, event) => {
+                let is_deleted =
+                    event.body == EventBody::Deleted && matches!(self.scope, Scope::Session(_));
+                let frame = self.stored(id, event)?;
+                self.is_over = is_deleted;
+                frame
+            }
+            Item::Reset(id) => Some(frame(Some(id), "reset", &json!({}))),
+            Item::Partial {
+                execution_id,
+                session_id,
+                text,
+            } => {
+                let html = render::html(&text);
+                let data = of(
+                    execution_id,
+                    session_id,
+                    json!({ "text": text, "html": html }),
+                );
+                Some(frame(None, "partial", &data))
+            }
+            Item::Delta {
+                execution_id,
+                session_id,
+                offset,
+                text,
+            } => {
+                let data = of(
+                    execution_id,
+                    session_id,
+                    json!({ "offset": offset, "text": text }),
+                );
+                Some(frame(None, "delta", &data))
+            }
+            Item::Thinking {
+                execution_id,
+                session_id,
+                text,
+            } => Some(frame(
+                None,
+                "thinking",
+                &of(execution_id, session_id, json!({ "text": text })),
+            )),
+        })
+    }
+
+    /// The frame of a stored event: written once, then shared with every other stream that shows it.
+    fn stored(&self, id: u64, event: Event) -> Result<Option<Bytes>, StoreError> {
+        if let Some(frame) = self.app.frames.get(id) {
+            return Ok(Some(frame));
+        }
+        let Some((name, data)) = self.data(event)? else {
+            return Ok(None);
+        };
+        let frame = frame(Some(id), name, &data);
+        self.app.frames.put(id, frame.clone());
+        Ok(Some(frame))
+    }
+
+    /// Name and data of an event; `None` when what it was about is gone.
+    fn data(&self, event: Event) -> Result<Option<(&'static str, Value)>, StoreError> {
+        let session = event.session_id;
+        let about = |data: Value| match event.execution_id {
+            Some(execution) => of(execution, session, data),
+            None => with_session(session, data),
+        };
+        Ok(Some(match event.body {
+            EventBody::UserMessage { seq } => match self.message(session, seq)? {
+                Some(data) => ("user_message", with_session(session, data)),
+                None => return Ok(None),
+            },
+            EventBody::Reply { seq } => match self.message(session, seq)? {
+                Some(data) => ("message", with_session(session, data)),
+                None => return Ok(None),
+            },
+            EventBody::Status {
+                status,
+                queue_position,
+                worker_id,
+            } => (
+                "status",
+                about(json!({
+                    "status": status,
+                    "queue_position": queue_position,
+                    "worker_id": worker_id.map(|id| id.to_string()),
+                    "at": event.at,
+                })),
+            ),
+            EventBody::ToolCall {
+                id,
+                name,
+                args,
+                offset,
+            } => {
+                let args: Value = serde_json::from_str(&args).unwrap_or(Value::String(args));
+                (
+                    "tool_call",
+                    about(json!({ "id": id, "name": name, "args": args, "offset": offset })),
+                )
+            }
+            EventBody::ToolResult { id, ok, output } => (
+                "tool_result",
+                about(json!({ "id": id, "ok": ok, "output": output })),
+            ),
+            EventBody::Usage(usage) => ("usage", about(json!(usage))),
+            EventBody::Error { error, message } => (
+                "error",
+                about(json!({ "error": error, "message": message })),
+            ),
+            EventBody::Session => {
+                let Some(id) = session else { return Ok(None) };
+                let view = self.app.store.read(|tx| {
+                    stored_sessions::get(tx, id)?
+                        .map(|found| sessions::view(tx, found))
+                        .transpose()
+                })?;
+                match view {
+                    Some(view) => ("session", with_session(session, json!(view))),
+                    None => return Ok(None),
+                }
+            }
+            EventBody::Deleted => ("deleted", with_session(session, json!({}))),
+            EventBody::Worker(id) => ("worker", json!({ "worker_id": id.to_string() })),
+        }))
+    }
+
+    fn message(&self, session: Option<SessionId>, seq: u64) -> Result<Option<Value>, StoreError> {
+        let Some(session) = session else {
+            return Ok(None);
+        };
+        let found = self
+            .app
+            .store
+            .read(|tx| stored_messages::get(tx, session, seq))?;
+        Ok(found.map(|message| json!(messages::view(&self.app, message, true))))
+    }
+}
+
+fn of(execution: ExecutionId, session: Option<SessionId>, mut data: Value) -> Value {
+    data["execution_id"] = json!(execution.to_string());
+    with_session(session, data)
+}
+
+fn with_session(session: Option<SessionId>, mut data: Value) -> Value {
+    data["session_id"] = json!(session.map(|id| id.to_string()));
+    data
+}
+
+/// `message` is what an event without a name is, so replies reach the simplest of clients.
+fn frame(id: Option<u64>, name: &str, data: &Value) -> Bytes {
+    let id = id.map(|id| id.to_string());
+    sse::frame(
+        id.as_deref(),
+        (name != "message").then_some(name),
+        &data.to_string(),
+    )
+}

@@ -1,0 +1,307 @@
+//! Workers.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::caller::require;
+use super::page::{self, PageQuery};
+use super::{error, work_dir};
+use crate::app::App;
+use crate::command::{CreateWorker, DeleteWorker, UpdateWorker, WorkerPatch};
+use crate::http::{ApiError, Request, Response};
+use crate::model::limits::{
+    DESCRIPTION_BYTES_MAX, MEMORY_BYTES_MAX, NAME_BYTES_MAX, TIMEOUT_S_MAX,
+};
+use crate::model::text::{free_text, worker_name};
+use crate::model::{ExecutionStatus, Invalid, Millis, WorkDir, Worker, WorkerId};
+use crate::store::{StoreError, Tx, executions, workers};
+
+/// The words of `permissions`; what each allows is the engine's to say.
+const PERMISSIONS: [&str; 4] = ["ask", "allow_edits", "allow_all", "read_only"];
+
+#[derive(Serialize)]
+struct WorkerView {
+    id: String,
+    name: String,
+    description: String,
+    memory: String,
+    work_dir: String,
+    status: &'static str,
+    engine: Option<String>,
+    model: Option<String>,
+    permissions: Option<String>,
+    timeout_s: Option<u32>,
+    queue_length: u64,
+    created_at: Millis,
+    updated_at: Millis,
+}
+
+fn view(app: &App, tx: &impl Tx, worker: Worker) -> Result<WorkerView, StoreError> {
+    let activity = executions::activity(tx, Some(worker.id))?;
+    let status = match activity {
+        executions::Activity { running: true, .. } => "working",
+        executions::Activity {
+            last: Some(ExecutionStatus::Failed),
+            ..
+        } => "error",
+        _ => "idle",
+    };
+    let work_dir = app.data.work_dir(worker.id, &worker.work_dir);
+    Ok(WorkerView {
+        id: worker.id.to_string(),
+        name: worker.name,
+        description: worker.description,
+        memory: worker.memory,
+        work_dir: work_dir.to_string_lossy().into_owned(),
+        status,
+        engine: given(worker.engine),
+        model: given(worker.model),
+        permissions: given(worker.permissions),
+        timeout_s: worker.timeout_s,
+        queue_length: activity.pending,
+        created_at: worker.created_at,
+        updated_at: worker.updated_at,
+    })
+}
+
+/// What was set, where nothing is said as `null`.
+pub(super) fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// What a client may say of a worker. For a `PUT`, what is absent stays and `""` clears.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WorkerBody {
+    name: Option<String>,
+    description: Option<String>,
+    memory: Option<String>,
+    work_dir: Option<String>,
+    engine: Option<String>,
+    model: Option<String>,
+    permissions: Option<String>,
+    timeout_s: Option<u32>,
+}
+
+impl WorkerBody {
+    /// Checks everything but the directory; every fault is told at once.
+    pub(super) fn parse(&self, app: &App) -> Result<WorkerPatch, ApiError> {
+        let mut faults = Vec::new();
+        let mut checked = |result: Option<Result<String, Invalid>>| match result.transpose() {
+            Ok(value) => value,
+            Err(fault) => {
+                faults.push((fault.field, fault.message));
+                None
+            }
+        };
+        let text = |field, text: &Option<String>, max| {
+            text.as_ref().map(|text| free_text(field, text, max))
+        };
+        let patch = WorkerPatch {
+            name: checked(self.name.as_deref().map(worker_name)),
+            description: checked(text(
+                "description",
+                &self.description,
+                DESCRIPTION_BYTES_MAX,
+            )),
+            memory: checked(text("memory", &self.memory, MEMORY_BYTES_MAX)),
+            work_dir: None,
+            engine: checked(self.engine.as_deref().map(|name| engine_name(app, name))),
+            model: checked(self.model.as_deref().map(model_name)),
+            permissions: checked(self.permissions.as_deref().map(permissions)),
+            timeout_s: self
+                .timeout_s
+                .map(|seconds| (seconds > 0).then_some(seconds)),
+        };
+        if self
+            .timeout_s
+            .is_some_and(|seconds| seconds > TIMEOUT_S_MAX)
+        {
+            faults.push((
+                "timeout_s",
+                format!("must be at most {TIMEOUT_S_MAX}; 0 is the default"),
+            ));
+        }
+        if faults.is_empty() {
+            Ok(patch)
+        } else {
+            Err(ApiError::validation(faults))
+        }
+    }
+}
+
+fn engine_name(app: &App, name: &str) -> Result<String, Invalid> {
+    if name.is_empty() || app.engines.knows(name) {
+        return Ok(name.to_owned());
+    }
+    let message = format!(
+        "there is no engine {name:?}; one of: {}",
+        app.engines.names().join(", ")
+    );
+    Err(Invalid::new("engine", message))
+}
+
+fn model_name(name: &str) -> Result<String, Invalid> {
+    let name = free_text("model", name.trim(), NAME_BYTES_MAX)?;
+    // It becomes an argument of a command line, where a leading dash would make it an option.
+    if name.starts_with('-') || name.chars().any(char::is_control) {
+        return Err(Invalid::new(
+            "model",
+            "must be one line that does not begin with -",
+        ));
+    }
+    Ok(name)
+}
+
+fn permissions(word: &str) -> Result<String, Invalid> {
+    if word.is_empty() || PERMISSIONS.contains(&word) {
+        return Ok(word.to_owned());
+    }
+    Err(Invalid::new(
+        "permissions",
+        format!("must be one of: {}", PERMISSIONS.join(", ")),
+    ))
+}
+
+/// `POST /api/workers` -- makes a worker; only its name is required.
+pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let body: WorkerBody = req.json().await?;
+    let patch = body.parse(&app)?;
+    let name = patch
+        .name
+        .ok_or_else(|| ApiError::bad_request("name: is missing"))?;
+    let id: WorkerId = app.ids.next();
+    if app
+        .store
+        .read(|tx| workers::find_by_name(tx, &name))?
+        .is_some()
+    {
+        return Err(ApiError::conflict(format!(
+            "A worker named {name:?} exists already"
+        )));
+    }
+    let work_dir = work_dir::prepare(&app, id, body.work_dir.as_deref().unwrap_or_default())?;
+    let now = app.now();
+    let worker = Worker {
+        id,
+        name,
+        description: patch.description.unwrap_or_default(),
+        memory: patch.memory.unwrap_or_default(),
+        work_dir: work_dir.clone(),
+        engine: patch.engine.unwrap_or_default(),
+        model: patch.model.unwrap_or_default(),
+        permissions: patch.permissions.unwrap_or_default(),
+        timeout_s: patch.timeout_s.flatten(),
+        created_at: now,
+        updated_at: now,
+    };
+    let created = app
+        .journal
+        .submit(CreateWorker {
+            worker: worker.clone(),
+        })
+        .await;
+    if let Err(error) = created {
+        work_dir::undo(&app, id, &work_dir);
+        return Err(error.into());
+    }
+    let view = app.store.read(|tx| view(&app, tx, worker))?;
+    Ok(Response::created(&format!("/api/workers/{id}"), &view))
+}
+
+/// `GET /api/workers` -- newest first.
+pub async fn list_workers(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let query = PageQuery::of(&req)?;
+    let (rows, next) = app.store.read(|tx| {
+        let page = workers::list(tx, query.cursor, query.limit)?;
+        let rows = page.rows.into_iter().map(|worker| view(&app, tx, worker));
+        Ok::<_, StoreError>((rows.collect::<Result<Vec<_>, _>>()?, page.next))
+    })?;
+    Ok(page::answer(&req, &rows, next))
+}
+
+/// `GET /api/workers/{worker_id}`.
+pub async fn get_worker(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let worker = find(&app, req.path("worker_id")?)?;
+    Ok(Response::ok(&app.store.read(|tx| view(&app, tx, worker))?))
+}
+
+/// `PUT /api/workers/{worker_id}` -- changes what is given.
+pub async fn update_worker(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let id: WorkerId = req.path("worker_id")?;
+    let body: WorkerBody = req.json().await?;
+    let mut patch = body.parse(&app)?;
+    let before = find(&app, id)?;
+    if let Some(path) = &body.work_dir {
+        let is_same = Path::new(path) == app.data.work_dir(id, &before.work_dir);
+        patch.work_dir = if is_same {
+            None
+        } else {
+            Some(work_dir::prepare(&app, id, path)?)
+        };
+    }
+    let made = patch.work_dir.clone();
+    match app
+        .journal
+        .submit(UpdateWorker {
+            id,
+            patch,
+            at: app.now(),
+        })
+        .await
+    {
+        Ok(worker) => Ok(Response::ok(&app.store.read(|tx| view(&app, tx, worker))?)),
+        Err(error) => {
+            if let Some(made) = made {
+                work_dir::undo(&app, id, &made);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// `DELETE /api/workers/{worker_id}?delete_work_dir=true` -- stops what it runs, cancels what waits for it, removes it.
+pub async fn delete_worker(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let id: WorkerId = req.path("worker_id")?;
+    let delete_work_dir = req.query::<bool>("delete_work_dir")?.unwrap_or(false);
+    let worker = find(&app, id)?;
+    if delete_work_dir && app.is_held() {
+        return Err(error::held());
+    }
+    let path = app.data.work_dir(id, &worker.work_dir);
+    if delete_work_dir {
+        work_dir::check_owned(&app, &worker)?;
+    }
+    // Nothing of it starts, and nothing of it runs, from here to the end.
+    let barred = app.supervisor.bar_worker(id).await;
+    app.journal
+        .submit(DeleteWorker { id, at: app.now() })
+        .await?;
+    if delete_work_dir {
+        let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(path)).await;
+        if let Ok(Err(error)) = removed
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(worker.id = %id, %error, "the directory of a deleted worker could not be removed");
+        }
+    } else if worker.work_dir == WorkDir::Own {
+        // Only if it is empty: then nobody misses it.
+        let _ = fs::remove_dir(path);
+    }
+    drop(barred);
+    Ok(Response::deleted())
+}
+
+pub(super) fn find(app: &App, id: WorkerId) -> Result<Worker, ApiError> {
+    app.store
+        .read(|tx| workers::get(tx, id))?
+        .ok_or_else(|| ApiError::not_found("worker"))
+}

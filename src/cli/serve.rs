@@ -1,0 +1,128 @@
+//! `skep serve`: settings, log, signals.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{EXIT_FAILED, EXIT_USAGE, LogFormat, Serve};
+use crate::config::{Config, data_dir, first_password};
+use crate::http::CancellationToken;
+use crate::{Announcement, run};
+
+/// Runs the server until SIGINT or SIGTERM; a second one ends it at once.
+pub fn serve(options: &Serve, data: Option<PathBuf>) -> ExitCode {
+    init_log(options.log_format.unwrap_or_default());
+    let env = |name: &str| std::env::var_os(name);
+    let loaded = data_dir(data, env)
+        .and_then(|data| Config::load(&data, env, &options.settings()))
+        .and_then(|config| Ok((config, first_password(env)?)));
+    let (config, password) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("skep: {error}");
+            return ExitCode::from(if error.is_usage() {
+                EXIT_USAGE
+            } else {
+                EXIT_FAILED
+            });
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("skep: cannot start its threads: {error}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    let open = options.open;
+    let result = runtime.block_on(async {
+        let closing = CancellationToken::new();
+        tokio::spawn(close_on_signal(closing.clone()));
+        run(config, password, closing, |announcement| {
+            announce(announcement, open)
+        })
+        .await
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skep: {error}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+/// The two lines that people and scripts read. A closed standard output is no reason to stop.
+fn announce(announcement: &Announcement, open: bool) {
+    let link = announcement.sign_in_url();
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(
+        out,
+        "Skep is ready at {}\nSign in: {link}",
+        announcement.url
+    );
+    let _ = out.flush();
+    if open {
+        open_in_browser(&link);
+    }
+}
+
+fn open_in_browser(link: &str) {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(link)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    match command.spawn() {
+        // Waited for elsewhere, so that it does not stay a zombie.
+        Ok(mut child) => drop(std::thread::spawn(move || child.wait())),
+        Err(error) => {
+            tracing::warn!(%error, program, "the browser could not be opened; open the link yourself")
+        }
+    }
+}
+
+async fn close_on_signal(closing: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return tracing::error!("signals cannot be listened to; only SIGKILL ends this process");
+    };
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("stopping; once more ends at once");
+    closing.cancel();
+    next().await;
+    std::process::exit(i32::from(EXIT_FAILED));
+}
+
+fn init_log(format: LogFormat) {
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO);
+    match format {
+        LogFormat::Text => {
+            use std::io::IsTerminal;
+            builder.with_ansi(std::io::stderr().is_terminal()).init();
+        }
+        LogFormat::Json => builder.json().init(),
+    }
+}

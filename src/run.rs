@@ -1,0 +1,358 @@
+//! The server from start to end: what is put together, and what is taken apart in which order.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::app::{App, OneTimeCode, SIGN_IN_MS, random_secret, sha256, system_clock};
+use crate::auth::cookies::Cookies;
+use crate::auth::password::{self, PasswordError, Passwords};
+use crate::auth::throttle::Throttle;
+use crate::auth::token::Key;
+use crate::command::{Added, CreateAccount};
+use crate::config::{Config, FirstPassword};
+use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
+use crate::engine::Engines;
+use crate::feed::Feed;
+use crate::feed::frames::Frames;
+use crate::guard::Guards;
+use crate::http::{Assets, CancellationToken, Limits, Origins, Server, server};
+use crate::journal::{Disk, Journal, Opened, SubmitError, WriterLimits, materialise};
+use crate::model::{Account, Ids};
+use crate::store::{StoreError, accounts, events};
+use crate::supervisor::{Parts, Supervisor, SupervisorLimits};
+use crate::{api, engine};
+
+/// The console, as it ships.
+#[derive(rust_embed::RustEmbed)]
+#[folder = "assets"]
+struct Console;
+
+/// Why the server could not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The journal or the tables cannot be brought up.
+    #[error(transparent)]
+    Journal(#[from] materialise::Error),
+    /// The tables cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A first change could not be made.
+    #[error("the first change could not be stored: {0}")]
+    Submit(#[from] SubmitError),
+    /// The first password cannot be used.
+    #[error("SKEP_PASSWORD cannot be used: {0}")]
+    Password(#[from] PasswordError),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen, port 0 takes a free one"
+    )]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused something else.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn io_error(action: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |source| RunError::Io { action, source }
+}
+
+/// What is said once the server can answer.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// Where it is, without a slash at the end.
+    pub url: String,
+    /// The code of the sign-in link.
+    pub code: String,
+}
+
+impl Announcement {
+    /// The link that signs in, once, within 15 minutes.
+    pub fn sign_in_url(&self) -> String {
+        format!("{}/#code={}", self.url, self.code)
+    }
+}
+
+/// How the command line finds and speaks to the running server: `control.json`, 0600.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Control {
+    /// The process.
+    pub pid: u32,
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// A key that is good while this process lives.
+    pub key: String,
+    /// The directory it serves: in a copy of the file this is another one's.
+    pub directory: FileIdentity,
+}
+
+/// Runs the server until `closing` is cancelled. `announce` is called once it can answer.
+pub async fn run(
+    config: Config,
+    first_password: Option<FirstPassword>,
+    closing: CancellationToken,
+    announce: impl FnOnce(&Announcement),
+) -> Result<(), RunError> {
+    let config = Arc::new(config);
+    let data = Arc::new(DataDir::open(&config.data)?);
+    let key =
+        Key::load_or_create(&data.keys()).map_err(io_error("read or make the signing key"))?;
+    let disk = Disk::real();
+    let opened = materialise::open(&disk, &data, config.limits.redb_cache_bytes, system_clock())?;
+    report(&opened, &data);
+    let store = opened.store.clone();
+    let feed = Feed::new(store.read(events::last_id)?);
+    let wake = Arc::new(Notify::new());
+    let journal = {
+        let (feed, wake) = (feed.clone(), wake.clone());
+        let observer = Box::new(move |added: &[Added]| {
+            feed.publish(added);
+            if added.iter().any(|event| event.execution_id.is_some()) {
+                wake.notify_one();
+            }
+        });
+        Journal::start(
+            opened,
+            disk,
+            &data,
+            writer_limits(&config),
+            system_clock,
+            observer,
+        )
+        .map_err(io_error("start the journal's thread"))?
+    };
+    ensure_account(&store, &journal, first_password).await?;
+
+    let guards = Arc::new(Guards::new().map_err(io_error("find the program itself"))?);
+    if let Err(error) = guards.adopt_orphans() {
+        tracing::warn!(%error, "orphans of a killed guard cannot be adopted on this system");
+    }
+    let engines = Arc::new(engines(&config, &store, &journal, &data, guards));
+    let parts = Parts {
+        data: data.clone(),
+        store: store.clone(),
+        journal: journal.clone(),
+        feed: feed.clone(),
+        engines: engines.clone(),
+        limits: SupervisorLimits {
+            concurrent_max: config.max_concurrent_executions,
+            timeout: Duration::from_secs(config.execution_timeout_s),
+            log_bytes_max: config.log_bytes_max,
+        },
+        clock: system_clock,
+        wake,
+    };
+    let supervisor = Supervisor::new(parts, data.is_copy());
+    let listener = server::bind(config.listen.0)
+        .await
+        .map_err(|source| RunError::Listen {
+            address: config.listen.to_string(),
+            source,
+        })?;
+    let address = listener
+        .local_addr()
+        .map_err(io_error("learn the address"))?;
+    let code = secret()?;
+    let control_key = secret()?;
+    let is_https = config
+        .public_url
+        .as_ref()
+        .is_some_and(|url| url.as_str().starts_with("https://"));
+    let instance = data.instance().id.simple().to_string();
+    let app = Arc::new(App {
+        data: data.clone(),
+        store,
+        journal: journal.clone(),
+        feed,
+        frames: Frames::default(),
+        supervisor: supervisor.clone(),
+        engines,
+        key,
+        cookies: Cookies::new(&instance, is_https),
+        passwords: Passwords::new(),
+        throttle: Arc::new(Throttle::new()),
+        sign_in: OneTimeCode::new(&code, system_clock() + SIGN_IN_MS),
+        control_sha256: sha256(&control_key),
+        streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+        ids: Ids,
+        clock: system_clock,
+        config: config.clone(),
+    });
+    let server = Server::new(app, api::routes(config.upload_bytes_max))
+        .assets(Assets::of::<Console>(api::RESERVED))
+        .origins(origins(&config))
+        .limits(server_limits(&config));
+
+    let control = Control {
+        pid: std::process::id(),
+        address,
+        key: control_key,
+        directory: FileIdentity::of(data.root()).map_err(io_error("look at the data directory"))?,
+    };
+    write_control(&data, &control);
+    let supervising = tokio::spawn(supervisor.clone().supervise());
+    let url = match &config.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("http://{address}"),
+    };
+    announce(&Announcement { url, code });
+
+    // Accepts until it is told to stop; then ends the streams and drains the handlers.
+    let drained = server.serve(listener, closing).await;
+    if !drained {
+        tracing::warn!("some requests did not end in time");
+    }
+    supervisor.close().await;
+    let _ = supervising.await;
+    journal.close().await;
+    remove_control(&data);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Says what a start found out of order, once.
+fn report(opened: &Opened, data: &DataDir) {
+    for torn in &opened.recovery.torn {
+        tracing::warn!(
+            file = %torn.file.display(), offset = torn.offset, bytes = torn.bytes_cut,
+            "the unfinished end of the journal was cut off; nothing of it was ever acknowledged"
+        );
+    }
+    for file in &opened.recovery.set_aside {
+        tracing::warn!(file = %file.display(), "a part of the journal that a copy began too late was set aside");
+    }
+    if let Some(reason) = &opened.rebuilt {
+        tracing::warn!(reason, "the tables were made anew from the journal");
+    }
+    if data.is_copy() {
+        tracing::warn!(
+            "this is a copy of another hive: its queue is held until POST /api/resume, or the button in the console"
+        );
+    }
+    tracing::info!(
+        replayed = opened.replayed,
+        records = opened.log.last_seq(),
+        "the journal is open"
+    );
+}
+
+/// The account of the first start. Its generated password is shown to nobody: the sign-in link lets one set another.
+async fn ensure_account(
+    store: &crate::store::Store,
+    journal: &Journal,
+    first_password: Option<FirstPassword>,
+) -> Result<(), RunError> {
+    if store.read(|tx| accounts::get(tx))?.is_some() {
+        return Ok(());
+    }
+    let password_generated = first_password.is_none();
+    let password_hash = tokio::task::spawn_blocking(move || {
+        let password = match &first_password {
+            Some(password) => password.reveal().to_owned(),
+            None => password::generate()?,
+        };
+        password::check(&password)?;
+        password::hash(&password)
+    })
+    .await
+    .map_err(|error| RunError::Io {
+        action: "hash the first password",
+        source: io::Error::other(error),
+    })??;
+    let account = Account {
+        username: "admin".to_owned(),
+        password_hash,
+        password_generated,
+        epoch: 0,
+        created_at: system_clock(),
+    };
+    Ok(journal.submit(CreateAccount { account }).await?)
+}
+
+fn secret() -> Result<String, RunError> {
+    random_secret().map_err(|error| RunError::Io {
+        action: "get random bytes",
+        source: io::Error::other(error.to_string()),
+    })
+}
+
+fn write_control(data: &DataDir, control: &Control) {
+    let text = serde_json::to_vec(control).unwrap_or_default();
+    if let Err(error) = replace_file(&data.control(), &text) {
+        // A full disk is no reason not to serve.
+        tracing::warn!(%error, "the other commands will not find this server: control.json could not be written");
+    }
+}
+
+fn remove_control(data: &DataDir) {
+    let path: PathBuf = data.control();
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(%error, "control.json could not be removed");
+    }
+}
+
+fn writer_limits(config: &Config) -> WriterLimits {
+    let limits = &config.limits;
+    WriterLimits {
+        batch_commands_max: limits.batch_commands_max,
+        commands_waiting_max: limits.commands_waiting_max,
+        segment_bytes_min: limits.segment_bytes_min,
+        segment_age_max: Duration::from_secs(limits.segment_age_max_s),
+        checkpoint_dirty_bytes: limits.checkpoint_dirty_bytes,
+    }
+}
+
+fn origins(config: &Config) -> Origins {
+    let public = config.public_url.as_ref().map(|url| url.host().to_string());
+    let names = config.public_names.iter().map(ToString::to_string);
+    Origins {
+        allowed: config
+            .cors_allowed_origins
+            .iter()
+            .map(|origin| origin.as_str().to_owned())
+            .collect(),
+        public_names: names.chain(public).collect(),
+        loopback_only: config.listen.is_loopback(),
+    }
+}
+
+fn server_limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        connections_max: limits.connections_max,
+        connections_per_address_max: limits.connections_per_address_max,
+        head_bytes_max: limits.head_bytes_max,
+        uri_bytes_max: limits.uri_bytes_max,
+        head: Duration::from_secs(limits.head_timeout_s),
+        body_chunk: Duration::from_secs(limits.body_chunk_timeout_s),
+        write_stall: Duration::from_secs(limits.write_stall_timeout_s),
+        drain: Duration::from_secs(limits.drain_timeout_s),
+    }
+}
+
+fn engines(
+    _config: &Config,
+    _store: &Arc<crate::store::Store>,
+    _journal: &Journal,
+    _data: &Arc<DataDir>,
+    _guards: Arc<Guards>,
+) -> Engines {
+    engine::Engines
+}
