@@ -77,44 +77,46 @@ pub trait Submit: Change + Into<Command> {
 }
 
 macro_rules! commands {
-    ($($name:ident),+ $(,)?) => {
+    ($($(#[$condition:meta])* $name:ident),+ $(,)?) => {
         /// Every kind of change. Stored in the journal by position: append only, never reorder.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[allow(missing_docs, clippy::large_enum_variant)]
         pub enum Command {
-            $($name($name)),+
+            $($(#[$condition])* $name($name)),+
         }
 
         /// What a command answers.
         #[derive(Debug)]
         #[allow(missing_docs, clippy::large_enum_variant)]
         pub enum Outcome {
-            $($name(<$name as Change>::Outcome)),+
+            $($(#[$condition])* $name(<$name as Change>::Outcome)),+
         }
 
         impl Command {
             /// Does the change.
             pub fn apply(&self, cx: &mut Apply<'_>) -> Result<Outcome, Rejection> {
                 match self {
-                    $(Self::$name(change) => change.apply(cx).map(Outcome::$name)),+
+                    $($(#[$condition])* Self::$name(change) => change.apply(cx).map(Outcome::$name)),+
                 }
             }
 
             /// The name of its kind, for logs.
             pub fn kind(&self) -> &'static str {
                 match self {
-                    $(Self::$name(_) => stringify!($name)),+
+                    $($(#[$condition])* Self::$name(_) => stringify!($name)),+
                 }
             }
         }
 
         $(
+            $(#[$condition])*
             impl From<$name> for Command {
                 fn from(change: $name) -> Self {
                     Self::$name(change)
                 }
             }
 
+            $(#[$condition])*
             impl Submit for $name {
                 fn outcome(outcome: Outcome) -> Option<Self::Outcome> {
                     match outcome {
@@ -150,6 +152,35 @@ commands! {
     FinishExecution,
     CancelPending,
     RetryExecution,
+    #[cfg(test)]
+    Panic,
+}
+
+/// A command that breaks after it has written, for tests of the writer.
+#[cfg(test)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Panic {
+    /// The chat that it renames first.
+    pub after_writing: SessionId,
+}
+
+#[cfg(test)]
+impl Change for Panic {
+    type Outcome = ();
+
+    fn apply(&self, cx: &mut Apply<'_>) -> Result<(), Rejection> {
+        let patch = SessionPatch {
+            name: Some("half done".to_owned()),
+            ..Default::default()
+        };
+        UpdateSession {
+            id: self.after_writing,
+            patch,
+            at: 0,
+        }
+        .apply(cx)?;
+        panic!("as it was told to")
+    }
 }
 
 /// The bytes of a command in the journal.

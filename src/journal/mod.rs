@@ -35,3 +35,5 @@ pub use writer::{FREE_BYTES_MIN, Observer, WriterLimits};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod writer_tests;
