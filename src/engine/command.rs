@@ -4,95 +4,54 @@
 //! or with `output = "events"` one [`EngineEvent`] a line. What else it may want to know is in its environment; a memory too
 //! long for a variable is cut there and whole in the file that `SKEP_MEMORY_FILE` names.
 
-use std::sync::Arc;
-
-use futures_util::future::BoxFuture;
-
+use super::cli::Dialect;
 use super::launch::{Launch, VARIABLE_BYTES_MAX, environment, temp_file};
-use super::process::{Parser, Patience, run_process};
+use super::process::Parser;
 use super::settings::{EngineSettings, Output};
-use super::{Engine, EngineError, EngineEvent, Run, Turn};
+use super::{EngineError, EngineEvent, Turn};
 use crate::execution_log::Stream;
-use crate::guard::Guards;
 use crate::model::text::truncated;
 
-/// A program of the user's own.
-#[derive(Debug)]
-pub struct Command {
-    settings: EngineSettings,
-    guards: Arc<Guards>,
-    patience: Patience,
-}
+/// Any program as a command line.
+pub static DIALECT: Dialect = Dialect {
+    program: "",
+    variables: &[],
+    launch,
+    parser: |settings| match settings.output {
+        Output::Text => Box::<TextParser>::default(),
+        Output::Events => Box::<EventsParser>::default(),
+    },
+};
 
-impl Command {
-    /// The engine that `settings` describe.
-    pub fn new(settings: EngineSettings, guards: Arc<Guards>, patience: Patience) -> Self {
-        Self {
-            settings,
-            guards,
-            patience,
-        }
+fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
+    let mut env = environment(turn, DIALECT.variables, &settings.env);
+    let memory = truncated(&turn.memory, VARIABLE_BYTES_MAX);
+    if memory.len() < turn.memory.len() {
+        let file = temp_file(turn, "memory.md", &turn.memory)?;
+        env.insert("SKEP_MEMORY_FILE".to_owned(), file);
     }
-
-    fn launch(&self, turn: &Turn) -> Result<Launch, EngineError> {
-        let mut env = environment(turn, &[], &self.settings.env);
-        let memory = truncated(&turn.memory, VARIABLE_BYTES_MAX);
-        if memory.len() < turn.memory.len() {
-            let file = temp_file(turn, "memory.md", &turn.memory)?;
-            env.insert("SKEP_MEMORY_FILE".to_owned(), file);
-        }
-        let media: Vec<String> = turn
-            .media
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        let text = |id: Option<String>| id.unwrap_or_default();
-        env.extend(
-            [
-                ("SKEP_WORKER", turn.worker_name.clone()),
-                (
-                    "SKEP_SESSION",
-                    text(turn.session_id.map(|id| id.to_string())),
-                ),
-                ("SKEP_EXECUTION", turn.execution_id.to_string()),
-                ("SKEP_MEMORY", memory.to_owned()),
-                ("SKEP_MEDIA", media.join("\n")),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        Ok(Launch {
-            argv: self.settings.argv.clone(),
-            env,
-            cwd: turn.work_dir.clone(),
-            stdin: turn.prompt.clone().into_bytes(),
-        })
-    }
-}
-
-impl Engine for Command {
-    fn name(&self) -> &str {
-        &self.settings.name
-    }
-
-    fn run<'a>(
-        &'a self,
-        turn: &'a Turn,
-        run: &'a mut Run,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move {
-            let mut parser = self.parser();
-            let launch = self.launch(turn)?;
-            run_process(&self.guards, launch, &mut *parser, run, self.patience).await?;
-            Ok(())
-        })
-    }
-
-    fn parser(&self) -> Box<dyn Parser> {
-        match self.settings.output {
-            Output::Text => Box::<TextParser>::default(),
-            Output::Events => Box::<EventsParser>::default(),
-        }
-    }
+    let media: Vec<String> = turn
+        .media
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let session = turn.session_id.map(|id| id.to_string());
+    env.extend(
+        [
+            ("SKEP_WORKER", turn.worker_name.clone()),
+            ("SKEP_SESSION", session.unwrap_or_default()),
+            ("SKEP_EXECUTION", turn.execution_id.to_string()),
+            ("SKEP_MEMORY", memory.to_owned()),
+            ("SKEP_MEDIA", media.join("\n")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    Ok(Launch {
+        argv: settings.argv.clone(),
+        env,
+        cwd: turn.work_dir.clone(),
+        stdin: turn.prompt.clone().into_bytes(),
+    })
 }
 
 /// Standard output is the reply.

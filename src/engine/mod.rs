@@ -3,10 +3,16 @@
 //! Owns how one turn of a chat becomes a stream of [`EngineEvent`]s. Must never know clients, the journal's writer or
 //! HTTP requests; an engine never answers anybody but the supervisor. Start reading at [`Engine`].
 
+pub mod claude;
+pub mod cli;
+pub mod codex;
 pub mod command;
+pub mod detect;
 pub mod launch;
 mod lines;
+pub mod opencode;
 pub mod process;
+mod registry;
 pub mod settings;
 
 use std::borrow::Cow;
@@ -18,7 +24,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::execution_log::LogWriter;
 use crate::model::{ExecutionId, SessionId, Usage, WorkerId};
+pub use detect::EngineStatus;
 use process::Parser;
+pub use registry::{AUTO, Engines};
 
 /// One turn of a chat, with everything an engine may know of it.
 #[derive(Debug, Clone)]

@@ -78,6 +78,9 @@ pub async fn run_process(
     run: &mut Run,
     patience: Patience,
 ) -> Result<Completion, EngineError> {
+    if run.stop.borrow().is_some() {
+        return Ok(Completion::Stopped);
+    }
     let launch = launch.checked()?;
     let spec = Spec {
         argv: launch.argv,

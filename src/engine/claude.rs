@@ -1,0 +1,231 @@
+//! Claude Code: `claude -p`, its stream of JSON lines.
+//!
+//! The message is its standard input, so nothing in it can become an option. Its permission mode is `acceptEdits`: it
+//! works inside its work directory without asking and is refused what it would have to ask for, so it never waits for
+//! an answer that cannot come. Other modes are a matter of `argv` in the settings (the last one given counts).
+
+use serde_json::Value;
+
+use super::cli::{
+    Dialect, Reply, briefing, failure, is_session_id, number_at, program, prompt, text_at,
+    tool_call, tool_result,
+};
+use super::launch::{Launch, environment, temp_file};
+use super::process::Parser;
+use super::settings::EngineSettings;
+use super::{EngineError, EngineEvent, Turn};
+use crate::execution_log::Stream;
+use crate::model::Usage;
+
+/// How to sign in.
+pub const SIGN_IN: &str =
+    "sign in: run `claude` once in a terminal and enter /login, or set ANTHROPIC_API_KEY";
+
+/// Claude Code as a command line.
+pub static DIALECT: Dialect = Dialect {
+    program: "claude",
+    variables: &[
+        "ANTHROPIC_*",
+        "CLAUDE_*",
+        "DISABLE_TELEMETRY",
+        "DISABLE_ERROR_REPORTING",
+    ],
+    launch,
+    parser: |_| Box::<ClaudeParser>::default(),
+};
+
+/// The model server refused it this often before the run is given up; a token that just expired is renewed sooner.
+const REFUSALS_MAX: u64 = 2;
+
+fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
+    let (program, added) = program(settings, DIALECT.program);
+    let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
+    let mut argv: Vec<String> = vec![
+        program,
+        "--print".to_owned(),
+        "--output-format=stream-json".to_owned(),
+        "--include-partial-messages".to_owned(),
+        "--verbose".to_owned(),
+        "--permission-mode=acceptEdits".to_owned(),
+        format!("--append-system-prompt-file={briefing}"),
+    ];
+    if let Some(model) = &turn.model {
+        argv.push(format!("--model={model}"));
+    }
+    if let Some(session) = &turn.resume {
+        argv.push(format!("--resume={session}"));
+    }
+    // It reads nothing outside its work directory without asking; attachments are elsewhere.
+    let mut directories: Vec<_> = turn.media.iter().filter_map(|path| path.parent()).collect();
+    directories.dedup();
+    argv.extend(
+        directories
+            .into_iter()
+            .map(|directory| format!("--add-dir={}", directory.display())),
+    );
+    argv.extend_from_slice(added);
+
+    let mut env = environment(turn, DIALECT.variables, &settings.env);
+    // An update that is begun in a run would be killed with it, half done.
+    env.entry("DISABLE_AUTOUPDATER".to_owned())
+        .or_insert_with(|| "1".to_owned());
+    Ok(Launch {
+        argv,
+        env,
+        cwd: turn.work_dir.clone(),
+        stdin: prompt(turn).into_bytes(),
+    })
+}
+
+/// Reads `--output-format=stream-json`.
+#[derive(Debug, Default)]
+pub struct ClaudeParser {
+    reply: Reply,
+    resume_failed: bool,
+}
+
+impl Parser for ClaudeParser {
+    fn line(&mut self, stream: Stream, line: &[u8], events: &mut Vec<EngineEvent>) {
+        if stream != Stream::Stdout {
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<Value>(line) else {
+            return;
+        };
+        // What a subagent says is the tool's business; its answer comes as the tool's result.
+        if line["parent_tool_use_id"].is_string() {
+            return;
+        }
+        match text_at(&line, "/type") {
+            "system" => self.system(&line, events),
+            "stream_event" => self.stream_event(&line["event"], events),
+            "assistant" => {
+                for block in blocks(&line) {
+                    if text_at(block, "/type") == "tool_use" {
+                        let (id, name) = (text_at(block, "/id"), text_at(block, "/name"));
+                        events.push(tool_call(id, name, block["input"].clone()));
+                    }
+                }
+            }
+            "user" => {
+                for block in blocks(&line) {
+                    if text_at(block, "/type") == "tool_result" {
+                        let ok = !block["is_error"].as_bool().unwrap_or(false);
+                        let id = text_at(block, "/tool_use_id");
+                        events.push(tool_result(id, ok, &said(&block["content"])));
+                    }
+                }
+            }
+            "result" => self.result(&line, events),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, _events: &mut Vec<EngineEvent>) {}
+
+    fn resume_failed(&self) -> bool {
+        self.resume_failed
+    }
+}
+
+impl ClaudeParser {
+    fn system(&mut self, line: &Value, events: &mut Vec<EngineEvent>) {
+        match text_at(line, "/subtype") {
+            "init" => {
+                let id = text_at(line, "/session_id");
+                if is_session_id(id) {
+                    events.push(EngineEvent::Session {
+                        id: id.to_owned(),
+                        model: line["model"].as_str().map(str::to_owned),
+                    });
+                }
+            }
+            // It would try ten times, for minutes, with a key that is no good.
+            "api_retry" if number_at(line, "/attempt").unwrap_or(0) >= REFUSALS_MAX => {
+                let status = number_at(line, "/error_status");
+                if matches!(status, Some(401 | 403)) {
+                    events.push(failure(status, "the model server refused the key", SIGN_IN));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn stream_event(&mut self, event: &Value, events: &mut Vec<EngineEvent>) {
+        match text_at(event, "/type") {
+            "content_block_start" if text_at(event, "/content_block/type") == "text" => {
+                self.reply.begin();
+            }
+            "content_block_delta" => match text_at(event, "/delta/type") {
+                "text_delta" => self.reply.text(text_at(event, "/delta/text"), events),
+                "thinking_delta" => events.push(EngineEvent::Thinking {
+                    text: text_at(event, "/delta/thinking").to_owned(),
+                }),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn result(&mut self, line: &Value, events: &mut Vec<EngineEvent>) {
+        let tokens = |name: &str| number_at(&line["usage"], name);
+        let read = [
+            "/input_tokens",
+            "/cache_creation_input_tokens",
+            "/cache_read_input_tokens",
+        ];
+        events.push(EngineEvent::Usage(Usage {
+            input_tokens: read
+                .into_iter()
+                .filter_map(tokens)
+                .reduce(u64::saturating_add),
+            output_tokens: tokens("/output_tokens"),
+            cost_usd: line["total_cost_usd"].as_f64(),
+        }));
+        let result = text_at(line, "/result");
+        if !line["is_error"].as_bool().unwrap_or(false) {
+            // Its `result` is the last message alone; the reply is everything it said in the turn.
+            events.push(EngineEvent::Result {
+                text: (!self.reply.said_something()).then(|| result.to_owned()),
+            });
+            return;
+        }
+        let errors: Vec<&str> = line["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let message = match (result, errors.is_empty()) {
+            ("", false) => errors.join("; "),
+            ("", true) => text_at(line, "/subtype").replace('_', " "),
+            (result, _) => result.to_owned(),
+        };
+        if message.contains("No conversation found with session ID") {
+            self.resume_failed = true;
+            return;
+        }
+        events.push(failure(
+            number_at(line, "/api_error_status"),
+            &message,
+            SIGN_IN,
+        ));
+    }
+}
+
+fn blocks(line: &Value) -> impl Iterator<Item = &Value> {
+    line["message"]["content"].as_array().into_iter().flatten()
+}
+
+/// What a tool said: a text, or a list of parts of which some are texts.
+fn said(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
+        _ => String::new(),
+    }
+}

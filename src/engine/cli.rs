@@ -1,0 +1,282 @@
+//! Engines that are command lines: what they have in common.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::launch::Launch;
+use super::process::{Completion, Parser, Patience, run_process};
+use super::settings::{EngineKind, EngineSettings};
+use super::{Engine, EngineError, EngineEvent, Run, Turn};
+use super::{claude, codex, command, opencode};
+use crate::guard::Guards;
+use crate::model::limits::TOOL_DETAIL_BYTES_MAX;
+use crate::model::text::truncated;
+
+/// What one command line does its own way.
+pub struct Dialect {
+    /// The program, where settings name no other.
+    pub program: &'static str,
+    /// Variables of the server's environment that are meant for it.
+    pub variables: &'static [&'static str],
+    /// How it is started for a turn.
+    pub launch: fn(&EngineSettings, &Turn) -> Result<Launch, EngineError>,
+    /// How it is understood.
+    pub parser: fn(&EngineSettings) -> Box<dyn Parser>,
+}
+
+impl Dialect {
+    /// The dialect of a kind; `None`: that kind is no command line.
+    pub fn of(kind: EngineKind) -> Option<&'static Self> {
+        match kind {
+            EngineKind::Builtin => None,
+            EngineKind::Claude => Some(&claude::DIALECT),
+            EngineKind::Codex => Some(&codex::DIALECT),
+            EngineKind::Opencode => Some(&opencode::DIALECT),
+            EngineKind::Command => Some(&command::DIALECT),
+        }
+    }
+}
+
+/// An engine that is a command line.
+pub struct CommandLine {
+    settings: EngineSettings,
+    dialect: &'static Dialect,
+    guards: Arc<Guards>,
+    patience: Patience,
+}
+
+impl CommandLine {
+    /// The engine that `settings` describe; `None` if they describe no command line.
+    pub fn new(settings: EngineSettings, guards: Arc<Guards>, patience: Patience) -> Option<Self> {
+        let dialect = Dialect::of(settings.kind?)?;
+        Some(Self {
+            settings,
+            dialect,
+            guards,
+            patience,
+        })
+    }
+}
+
+impl Engine for CommandLine {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn run<'a>(
+        &'a self,
+        turn: &'a Turn,
+        run: &'a mut Run,
+    ) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            let mut turn = turn.clone();
+            turn.resume = turn.resume.filter(|id| is_session_id(id));
+            turn.model = turn.model.or_else(|| self.settings.model.clone());
+            loop {
+                let launch = (self.dialect.launch)(&self.settings, &turn)?;
+                let mut parser = self.parser();
+                let completion =
+                    run_process(&self.guards, launch, &mut *parser, run, self.patience).await?;
+                match turn.resume.take() {
+                    Some(_) if completion == Completion::ResumeFailed => {
+                        let note = "the session to go on with is gone; starting a fresh one";
+                        run.log
+                            .note(note)
+                            .map_err(|error| EngineError::from(&error))?;
+                    }
+                    _ => return Ok(()),
+                }
+            }
+        })
+    }
+
+    fn parser(&self) -> Box<dyn Parser> {
+        (self.dialect.parser)(&self.settings)
+    }
+}
+
+/// The program and the arguments that settings add to Skep's own.
+pub fn program<'a>(settings: &'a EngineSettings, default: &str) -> (String, &'a [String]) {
+    match settings.argv.split_first() {
+        Some((program, added)) => (program.clone(), added),
+        None => (default.to_owned(), &[]),
+    }
+}
+
+/// Who the engine is told to be, beside what it is by itself.
+pub fn briefing(turn: &Turn) -> String {
+    let mut briefing = format!("Your name is {}.", turn.worker_name);
+    for (title, text) in [
+        ("Your task", &turn.description),
+        ("Your memory", &turn.memory),
+    ] {
+        if !text.trim().is_empty() {
+            briefing.push_str(&format!("\n\n# {title}\n\n{}", text.trim()));
+        }
+    }
+    briefing
+}
+
+/// The message, and where its attachments are.
+pub fn prompt(turn: &Turn) -> String {
+    let mut prompt = turn.prompt.clone();
+    if !turn.media.is_empty() {
+        prompt.push_str("\n\nAttached files:");
+        for path in &turn.media {
+            prompt.push_str(&format!("\n- {}", path.display()));
+        }
+    }
+    prompt
+}
+
+/// Whether this may be an argument: an engine's word that comes back to it must not become an option.
+pub fn is_session_id(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && !id.starts_with('-')
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// The text of a reply that comes as several messages: a blank line between them.
+#[derive(Debug, Default)]
+pub struct Reply {
+    said_something: bool,
+    begins: bool,
+}
+
+impl Reply {
+    /// The next message begins.
+    pub fn begin(&mut self) {
+        self.begins = true;
+    }
+
+    /// The next piece of the message.
+    pub fn text(&mut self, piece: &str, events: &mut Vec<EngineEvent>) {
+        if piece.is_empty() {
+            return;
+        }
+        let gap = if self.begins && self.said_something {
+            "\n\n"
+        } else {
+            ""
+        };
+        self.begins = false;
+        self.said_something = true;
+        events.push(EngineEvent::Text {
+            text: format!("{gap}{piece}"),
+        });
+    }
+
+    /// Whether there is a reply at all.
+    pub fn said_something(&self) -> bool {
+        self.said_something
+    }
+}
+
+/// The text at a JSON pointer; empty where there is none.
+pub fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// The number at a JSON pointer.
+pub fn number_at(value: &Value, pointer: &str) -> Option<u64> {
+    value.pointer(pointer).and_then(Value::as_u64)
+}
+
+/// The event of a tool's answer, with no more of it than is shown; the log has the rest.
+pub fn tool_result(id: &str, ok: bool, output: &str) -> EngineEvent {
+    EngineEvent::ToolResult {
+        id: id.to_owned(),
+        ok,
+        output: truncated(output, TOOL_DETAIL_BYTES_MAX).to_owned(),
+    }
+}
+
+/// The event of a call, with no more of its arguments than is shown.
+pub fn tool_call(id: &str, name: &str, args: Value) -> EngineEvent {
+    let text = args.to_string();
+    let args = if text.len() > TOOL_DETAIL_BYTES_MAX {
+        Value::String(truncated(&text, TOOL_DETAIL_BYTES_MAX).to_owned())
+    } else {
+        args
+    };
+    EngineEvent::ToolCall {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        args,
+    }
+}
+
+/// The event of a failed turn. `status` is the model server's answer where there was one; `sign_in` says how to sign in.
+pub fn failure(status: Option<u64>, message: &str, sign_in: &str) -> EngineEvent {
+    let lower = message.to_lowercase();
+    let not_signed_in = matches!(status, Some(401 | 403))
+        || [
+            "not logged in",
+            "401 unauthorized",
+            "invalid api key",
+            "authentication_error",
+            "oauth token has expired",
+        ]
+        .iter()
+        .any(|word| lower.contains(word));
+    let message = truncated(message.trim(), TOOL_DETAIL_BYTES_MAX);
+    if not_signed_in {
+        EngineEvent::Error {
+            error: "not_signed_in".to_owned(),
+            message: format!("{message} ({sign_in})"),
+        }
+    } else {
+        EngineEvent::Error {
+            error: "engine_error".to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_can_never_become_an_option() {
+        assert!(is_session_id("ses_dfc53585bffeTemsqK00YbjGPX"));
+        assert!(is_session_id("01a203ab-7063-7451-986c-e82197f371e5"));
+        for bad in [
+            "",
+            "-c",
+            "--dangerously-skip-permissions",
+            "a b",
+            "a/b",
+            "é",
+        ] {
+            assert!(!is_session_id(bad), "{bad}");
+        }
+        assert!(is_session_id(&"a".repeat(128)) && !is_session_id(&"a".repeat(129)));
+    }
+
+    #[test]
+    fn messages_of_a_reply_are_parted_by_a_blank_line() {
+        let (mut reply, mut events) = (Reply::default(), Vec::new());
+        for message in [&["a", "b"][..], &[""], &["c"]] {
+            reply.begin();
+            for piece in message {
+                reply.text(piece, &mut events);
+            }
+        }
+        let text: String = events
+            .iter()
+            .map(|event| match event {
+                EngineEvent::Text { text } => text.as_str(),
+                _ => "",
+            })
+            .collect();
+        assert_eq!(text, "ab\n\nc");
+    }
+}

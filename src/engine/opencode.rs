@@ -1,0 +1,183 @@
+//! OpenCode: `opencode run --format json`.
+//!
+//! The message is its standard input, so nothing in it can become an option. It allows itself what its own
+//! configuration allows; what it would have to ask for is refused, since nobody could answer. It answers part by part,
+//! not by token.
+
+use serde_json::{Value, json};
+
+use super::cli::{
+    Dialect, Reply, briefing, failure, is_session_id, number_at, program, prompt, text_at,
+    tool_call, tool_result,
+};
+use super::launch::{Launch, environment, temp_file};
+use super::process::Parser;
+use super::settings::EngineSettings;
+use super::{EngineError, EngineEvent, Turn};
+use crate::execution_log::Stream;
+use crate::model::Usage;
+
+/// How to sign in.
+pub const SIGN_IN: &str = "sign in: run `opencode auth login` in a terminal";
+
+/// OpenCode as a command line.
+pub static DIALECT: Dialect = Dialect {
+    program: "opencode",
+    variables: &[
+        "OPENCODE_*",
+        "ANTHROPIC_*",
+        "OPENAI_*",
+        "OPENROUTER_*",
+        "GEMINI_API_KEY",
+        "GOOGLE_GENERATIVE_AI_API_KEY",
+        "GROQ_API_KEY",
+        "MISTRAL_API_KEY",
+        "DEEPSEEK_API_KEY",
+        "XAI_API_KEY",
+    ],
+    launch,
+    parser: |_| Box::<OpencodeParser>::default(),
+};
+
+/// Its configuration as a variable, over the user's own files.
+const CONFIG: &str = "OPENCODE_CONFIG_CONTENT";
+
+fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
+    let (program, added) = program(settings, DIALECT.program);
+    let mut argv: Vec<String> = [program.as_str(), "run", "--format=json", "--thinking"]
+        .map(str::to_owned)
+        .to_vec();
+    if let Some(model) = &turn.model {
+        argv.push(format!("--model={model}"));
+    }
+    if let Some(session) = &turn.resume {
+        argv.push(format!("--session={session}"));
+    }
+    // It reads nothing outside its work directory without asking; attachments are elsewhere.
+    argv.extend(
+        turn.media
+            .iter()
+            .map(|path| format!("--file={}", path.display())),
+    );
+    argv.extend_from_slice(added);
+
+    let mut env = environment(turn, DIALECT.variables, &settings.env);
+    // An update that is begun in a run would be killed with it, half done.
+    env.entry("OPENCODE_DISABLE_AUTOUPDATE".to_owned())
+        .or_insert_with(|| "1".to_owned());
+    if !env.contains_key(CONFIG) {
+        let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
+        let config = json!({ "instructions": [briefing] });
+        env.insert(CONFIG.to_owned(), config.to_string());
+    }
+    Ok(Launch {
+        argv,
+        env,
+        cwd: turn.work_dir.clone(),
+        stdin: prompt(turn).into_bytes(),
+    })
+}
+
+/// Reads `opencode run --format json`.
+#[derive(Debug, Default)]
+pub struct OpencodeParser {
+    reply: Reply,
+    session: Option<String>,
+    usage: Usage,
+    resume_failed: bool,
+}
+
+impl Parser for OpencodeParser {
+    fn line(&mut self, stream: Stream, line: &[u8], events: &mut Vec<EngineEvent>) {
+        if stream == Stream::Stderr {
+            let line = String::from_utf8_lossy(line);
+            self.resume_failed |= self.session.is_none() && line.contains("Session not found");
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<Value>(line) else {
+            return;
+        };
+        let id = text_at(&line, "/sessionID");
+        if self.session.is_none() && is_session_id(id) {
+            self.session = Some(id.to_owned());
+            events.push(EngineEvent::Session {
+                id: id.to_owned(),
+                model: None,
+            });
+        }
+        let part = &line["part"];
+        match text_at(&line, "/type") {
+            "text" => {
+                self.reply.begin();
+                self.reply.text(text_at(part, "/text"), events);
+            }
+            "reasoning" => {
+                let text = format!("{}\n", text_at(part, "/text"));
+                events.push(EngineEvent::Thinking { text });
+            }
+            "tool_use" => {
+                let (id, state) = (text_at(part, "/callID"), &part["state"]);
+                events.push(tool_call(
+                    id,
+                    text_at(part, "/tool"),
+                    state["input"].clone(),
+                ));
+                let failed = text_at(state, "/status") == "error";
+                let said = text_at(state, if failed { "/error" } else { "/output" });
+                events.push(tool_result(id, !failed, said));
+            }
+            "step_finish" => self.step_finish(part, events),
+            "error" => {
+                let error = &line["error"];
+                let message = match text_at(error, "/data/message") {
+                    "" => text_at(error, "/name"),
+                    message => message,
+                };
+                events.push(failure(
+                    number_at(error, "/data/statusCode"),
+                    message,
+                    SIGN_IN,
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// It may have stopped for another reason than `stop`, e.g. the length of its answer.
+    fn end(&mut self, events: &mut Vec<EngineEvent>) {
+        if self.reply.said_something() {
+            events.push(EngineEvent::Result { text: None });
+        }
+    }
+
+    fn resume_failed(&self) -> bool {
+        self.resume_failed
+    }
+}
+
+impl OpencodeParser {
+    fn step_finish(&mut self, part: &Value, events: &mut Vec<EngineEvent>) {
+        let tokens = |name: &str| number_at(&part["tokens"], name).unwrap_or(0);
+        let add = |sum: &mut Option<u64>, count: u64| {
+            *sum = Some(sum.unwrap_or(0).saturating_add(count));
+        };
+        add(
+            &mut self.usage.input_tokens,
+            ["/input", "/cache/read", "/cache/write"]
+                .into_iter()
+                .map(tokens)
+                .fold(0, u64::saturating_add),
+        );
+        add(
+            &mut self.usage.output_tokens,
+            tokens("/output").saturating_add(tokens("/reasoning")),
+        );
+        if let Some(cost) = part["cost"].as_f64() {
+            self.usage.cost_usd = Some(self.usage.cost_usd.unwrap_or(0.0) + cost);
+        }
+        events.push(EngineEvent::Usage(self.usage));
+        if text_at(part, "/reason") == "stop" {
+            events.push(EngineEvent::Result { text: None });
+        }
+    }
+}

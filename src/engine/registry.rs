@@ -1,0 +1,235 @@
+//! The engines there are, by name, and which one `auto` means.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cli::CommandLine;
+use super::detect::{EngineStatus, Versions, status};
+use super::process::Patience;
+use super::settings::{EngineKind, EngineSettings};
+use super::{Engine, EngineError};
+use crate::guard::Guards;
+
+/// The word for "whichever is there and signed in".
+pub const AUTO: &str = "auto";
+/// What `auto` tries, after the engine that the settings prefer.
+const AUTO_ORDER: [&str; 3] = ["claude", "codex", "opencode"];
+
+/// Every engine that a worker can name.
+pub struct Engines {
+    entries: BTreeMap<String, Entry>,
+    default_engine: String,
+    guards: Arc<Guards>,
+    versions: Versions,
+}
+
+struct Entry {
+    settings: EngineSettings,
+    engine: Arc<dyn Engine>,
+}
+
+impl Engines {
+    /// The known command lines, `builtin`, and what `[engines.*]` adds or changes. `settings` went through
+    /// [`EngineSettings::named`].
+    pub fn new(
+        settings: impl IntoIterator<Item = EngineSettings>,
+        default_engine: impl Into<String>,
+        builtin: Arc<dyn Engine>,
+        guards: Arc<Guards>,
+        patience: Patience,
+    ) -> Self {
+        let mut all: BTreeMap<String, EngineSettings> = AUTO_ORDER
+            .into_iter()
+            .filter_map(|name| EngineSettings::default().named(name).ok())
+            .chain(settings)
+            .map(|settings| (settings.name.clone(), settings))
+            .collect();
+        all.entry("builtin".to_owned())
+            .or_insert_with(|| EngineSettings {
+                name: "builtin".to_owned(),
+                kind: Some(EngineKind::Builtin),
+                ..EngineSettings::default()
+            });
+        let entries = all
+            .into_iter()
+            .map(|(name, settings)| {
+                let engine: Arc<dyn Engine> =
+                    match CommandLine::new(settings.clone(), Arc::clone(&guards), patience) {
+                        Some(engine) => Arc::new(engine),
+                        None => Arc::clone(&builtin),
+                    };
+                (name, Entry { settings, engine })
+            })
+            .collect();
+        Self {
+            entries,
+            default_engine: default_engine.into(),
+            guards,
+            versions: Versions::default(),
+        }
+    }
+
+    /// The engine of that name; `auto` (or nothing) is the first that is there and signed in.
+    pub fn resolve(&self, name: &str) -> Result<Arc<dyn Engine>, EngineError> {
+        if name.is_empty() || name == AUTO {
+            return self.resolve_auto();
+        }
+        let entry = self.entries.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.entries.keys().map(String::as_str).collect();
+            EngineError::new(
+                "engine_missing",
+                format!(
+                    "there is no engine {name:?}; there are {}",
+                    known.join(", ")
+                ),
+            )
+        })?;
+        let status = status(&entry.settings);
+        if status.found {
+            return Ok(Arc::clone(&entry.engine));
+        }
+        let why = status.why_not.unwrap_or_default();
+        let fix = status
+            .fix
+            .map(|fix| format!(" ({fix})"))
+            .unwrap_or_default();
+        Err(EngineError::new("engine_missing", format!("{why}{fix}")))
+    }
+
+    /// Whether that is the name of an engine.
+    pub fn knows(&self, name: &str) -> bool {
+        name == AUTO || self.entries.contains_key(name)
+    }
+
+    fn resolve_auto(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        [self.default_engine.as_str()]
+            .into_iter()
+            .chain(AUTO_ORDER)
+            .chain(["builtin"])
+            .filter_map(|name| self.entries.get(name))
+            .find(|entry| status(&entry.settings).is_ready())
+            .map(|entry| Arc::clone(&entry.engine))
+            .ok_or_else(|| EngineError::new("engine_missing", "there is no engine to run"))
+    }
+
+    /// All of them with what is known of each, by name.
+    pub async fn list(&self) -> Vec<EngineStatus> {
+        let statuses = self.entries.values().map(|entry| async {
+            let mut status = status(&entry.settings);
+            // A program of the user's own need not know `--version`, and might do anything.
+            if entry.settings.kind != Some(EngineKind::Command)
+                && let Some(path) = &status.path
+            {
+                status.version = self.versions.of(&entry.settings, path, &self.guards).await;
+            }
+            status
+        });
+        futures_util::future::join_all(statuses).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::future::BoxFuture;
+
+    use super::super::{Run, Turn};
+    use super::*;
+
+    struct Nothing;
+
+    impl Engine for Nothing {
+        fn name(&self) -> &str {
+            "builtin"
+        }
+
+        fn run<'a>(
+            &'a self,
+            _turn: &'a Turn,
+            _run: &'a mut Run,
+        ) -> BoxFuture<'a, Result<(), EngineError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    /// Engines on a machine whose PATH and home are empty but for what `settings` say.
+    fn engines(default_engine: &str, settings: &[(&str, &[&str], &str)]) -> Engines {
+        let home = BTreeMap::from([
+            ("PATH".to_owned(), "/nonexistent".to_owned()),
+            ("HOME".to_owned(), "/nonexistent".to_owned()),
+        ]);
+        let known = ["claude", "codex", "opencode"].map(|name| (name, &[][..], ""));
+        let settings = known.iter().chain(settings).map(|(name, argv, key)| {
+            let mut env = home.clone();
+            for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CODEX_API_KEY"] {
+                env.insert(name.to_owned(), (*key).to_owned());
+            }
+            EngineSettings {
+                kind: (!["claude", "codex", "opencode"].contains(name))
+                    .then_some(EngineKind::Command),
+                argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+                env,
+                ..EngineSettings::default()
+            }
+            .named(name)
+            .unwrap()
+        });
+        let guards = Arc::new(Guards::running("/nonexistent".into()));
+        Engines::new(
+            settings,
+            default_engine,
+            Arc::new(Nothing),
+            guards,
+            Patience::default(),
+        )
+    }
+
+    fn auto(default_engine: &str, settings: &[(&str, &[&str], &str)]) -> String {
+        engines(default_engine, settings)
+            .resolve(AUTO)
+            .unwrap()
+            .name()
+            .to_owned()
+    }
+
+    #[test]
+    fn auto_is_the_first_that_is_there_and_signed_in() {
+        let sh = &["/bin/sh"][..];
+        assert_eq!(auto("auto", &[]), "builtin");
+        assert_eq!(auto("auto", &[("claude", sh, "")]), "builtin");
+        assert_eq!(
+            auto("auto", &[("claude", sh, ""), ("codex", sh, "key")]),
+            "codex"
+        );
+        assert_eq!(
+            auto("auto", &[("claude", sh, "key"), ("codex", sh, "key")]),
+            "claude"
+        );
+        assert_eq!(
+            auto("mine", &[("claude", sh, "key"), ("mine", sh, "")]),
+            "mine"
+        );
+        assert_eq!(
+            auto(
+                "mine",
+                &[("claude", sh, "key"), ("mine", &["/nonexistent/x"], "")]
+            ),
+            "claude"
+        );
+        assert_eq!(auto("no-such", &[("claude", sh, "key")]), "claude");
+    }
+
+    #[test]
+    fn an_engine_that_is_not_there_says_what_to_do() {
+        let engines = engines("auto", &[]);
+        let error = engines.resolve("claude").err().unwrap();
+        assert_eq!(error.code, "engine_missing");
+        assert!(error.message.contains("npm install"), "{error}");
+        let error = engines.resolve("gpt").err().unwrap();
+        assert!(
+            error.message.contains("builtin, claude, codex, opencode"),
+            "{error}"
+        );
+        assert!(engines.knows("auto") && engines.knows("codex") && !engines.knows("gpt"));
+    }
+}
