@@ -45,3 +45,4 @@ pub mod store;
 pub mod supervisor;
 
 pub use run::{Announcement, RunError, run};
+pub mod tool;

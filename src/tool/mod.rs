@@ -1,0 +1,181 @@
+//! Tools: what an agent can do, whoever asks.
+//!
+//! Owns the one registry of tools, what each takes and what it answers. Must never know which door a call came through
+//! (the builtin engine, a model's tool loop, MCP), HTTP or how an answer is shown. Start reading at [`Tool`], then at
+//! [`notes`], the smallest family.
+
+pub mod beneath;
+pub mod error;
+pub mod files;
+pub mod notes;
+pub mod params;
+pub mod system;
+pub mod workers;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use error::ToolError;
+pub use params::{Kind, Param};
+
+use crate::data_dir::DataDir;
+use crate::journal::Journal;
+use crate::model::{Millis, SessionId, WorkerId};
+use crate::store::Store;
+
+/// What a tool does to the world; whoever offers it may ask before the last two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// It looks.
+    Read,
+    /// It changes something on this machine.
+    Write,
+    /// It sends something to somebody.
+    Send,
+}
+
+/// One thing an agent can do.
+pub struct Tool {
+    /// Its name, e.g. `read_file`.
+    pub name: &'static str,
+    /// What it does, for a model that has to choose.
+    pub description: &'static str,
+    /// What it does to the world.
+    pub access: Access,
+    /// What it takes.
+    pub params: &'static [Param],
+    call: for<'a> fn(&'a Context, Value) -> BoxFuture<'a, Result<ToolOutput, ToolError>>,
+}
+
+impl Tool {
+    /// The JSON Schema of its arguments.
+    pub fn schema(&self) -> Value {
+        params::schema(self.params)
+    }
+
+    /// Does it. Arguments that the schema does not allow are an answer, not a panic.
+    pub async fn call(&self, cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
+        let args = params::checked(self.params, args)?;
+        (self.call)(cx, args).await
+    }
+}
+
+/// Every tool there is, in the order they are offered.
+pub const ALL: &[&Tool] = &[
+    &files::LIST,
+    &files::READ,
+    &files::WRITE,
+    &files::APPEND,
+    &files::SEARCH,
+    &notes::LIST,
+    &notes::ADD,
+    &notes::REMOVE,
+    &workers::LIST,
+    &workers::GET,
+    &workers::STATUS,
+    &workers::CREATE,
+    &workers::UPDATE,
+    &workers::DELETE,
+    &system::OVERVIEW,
+    &system::ENGINES,
+];
+
+/// The tool with this name.
+pub fn find(name: &str) -> Option<&'static Tool> {
+    ALL.iter().copied().find(|tool| tool.name == name)
+}
+
+/// What a tool answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolOutput {
+    /// For people and models.
+    pub text: String,
+    /// The same as data; each tool says which type.
+    pub data: Value,
+}
+
+impl ToolOutput {
+    /// `text`, and `data` beside it.
+    pub fn new(text: impl Into<String>, data: &impl Serialize) -> Self {
+        Self {
+            text: text.into(),
+            data: serde_json::to_value(data).unwrap_or_default(),
+        }
+    }
+}
+
+/// What all calls share.
+pub struct Shared {
+    /// For reading.
+    pub store: Arc<Store>,
+    /// For changing.
+    pub journal: Journal,
+    /// Where things are.
+    pub data: Arc<DataDir>,
+    /// What time it is.
+    pub clock: fn() -> Millis,
+    /// Which engines there are.
+    pub engines: ListEngines,
+}
+
+/// Asks which engines there are, found or not.
+pub type ListEngines = Box<dyn Fn() -> BoxFuture<'static, Vec<EngineInfo>> + Send + Sync>;
+
+/// What is known of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct EngineInfo {
+    /// What a worker calls it.
+    pub name: String,
+    /// Whether a worker that uses it would be answered now.
+    pub ready: bool,
+    /// What it is, or what is missing and how to get it, in one line.
+    pub detail: String,
+}
+
+/// In whose name a tool is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// The user's: the words that led to the call were the user's own.
+    Account,
+    /// An agent's, which made up its mind itself: it may not change other workers.
+    Agent,
+}
+
+/// Who calls, and where.
+#[derive(Clone)]
+pub struct Context {
+    /// What all calls share.
+    pub shared: Arc<Shared>,
+    /// In whose name.
+    pub authority: Authority,
+    /// The worker; `None` is the bee.
+    pub worker_id: Option<WorkerId>,
+    /// The chat.
+    pub session_id: Option<SessionId>,
+    /// The directory that files are looked for in, and nowhere else.
+    pub work_dir: PathBuf,
+}
+
+/// The arguments as the tool's own type. `params` were checked, so a failure here is a field that is out of range.
+fn parse<T: DeserializeOwned>(args: Value) -> Result<T, ToolError> {
+    serde_path_to_error::deserialize(args)
+        .map_err(|error| ToolError::InvalidArguments(error.to_string()))
+}
+
+/// Runs what waits for the disk away from the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
+) -> Result<T, ToolError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(ToolError::Failed(format!("the tool crashed: {error}"))))
+}
+
+#[cfg(test)]
+mod tests;
