@@ -183,7 +183,9 @@ impl Beneath {
                 // Some file systems leave it to stat.
                 FileType::Unknown => {
                     rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW)
-                        .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+                        .map_or(FileType::Unknown, |stat| {
+                            FileType::from_raw_mode(stat.st_mode)
+                        })
                 }
                 kind => kind,
             };
@@ -295,7 +297,7 @@ fn in_one_step(
 }
 
 /// Follows no link at all, which is stricter than it has to be.
-fn name_by_name(
+pub(super) fn name_by_name(
     root: &OwnedFd,
     path: &RelativePath,
     flags: OFlags,

@@ -62,7 +62,11 @@ pub const READ: Tool = Tool {
     access: Access::Read,
     params: &[
         PATH,
-        Param::optional("offset", Kind::Number, "The byte to start at; 0 without it."),
+        Param::optional(
+            "offset",
+            Kind::Number,
+            "The byte to start at; 0 without it.",
+        ),
     ],
     call: |cx, args| Box::pin(read(cx, args)),
 };
@@ -75,7 +79,11 @@ pub const WRITE: Tool = Tool {
     params: &[
         PATH,
         Param::required("text", Kind::Text, "The whole content."),
-        Param::optional("overwrite", Kind::Flag, "Whether to replace a file that exists."),
+        Param::optional(
+            "overwrite",
+            Kind::Flag,
+            "Whether to replace a file that exists.",
+        ),
     ],
     call: |cx, args| Box::pin(write(cx, args)),
 };

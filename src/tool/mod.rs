@@ -67,7 +67,7 @@ impl Tool {
 }
 
 /// Every tool there is, in the order they are offered.
-pub const ALL: &[&Tool] = &[
+pub static ALL: &[&Tool] = &[
     &files::LIST,
     &files::READ,
     &files::WRITE,
@@ -177,5 +177,7 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(ToolError::Failed(format!("the tool crashed: {error}"))))
 }
 
+#[cfg(test)]
+pub(crate) mod hive;
 #[cfg(test)]
 mod tests;

@@ -206,7 +206,11 @@ fn note_in(line: &str) -> Option<&str> {
 
 fn notes_of(text: &str) -> Notes {
     Notes {
-        notes: text.lines().filter_map(note_in).map(str::to_owned).collect(),
+        notes: text
+            .lines()
+            .filter_map(note_in)
+            .map(str::to_owned)
+            .collect(),
         removed: None,
     }
 }

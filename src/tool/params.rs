@@ -125,7 +125,10 @@ pub fn checked(params: &[Param], args: Value) -> Result<Value, ToolError> {
         .iter()
         .find(|param| param.required && !given.contains_key(param.name))
     {
-        Some(missing) => invalid(format!("{:?} is missing: {}", missing.name, missing.description)),
+        Some(missing) => invalid(format!(
+            "{:?} is missing: {}",
+            missing.name, missing.description
+        )),
         None => Ok(Value::Object(given)),
     }
 }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::beneath::printable;
-use super::{Access, Authority, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, parse};
+use super::{
+    Access, Authority, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, parse,
+};
 use crate::command::{CreateWorker, DeleteWorker, UpdateWorker, WorkerPatch};
 use crate::data_dir::make_dir;
 use crate::model::limits::{DESCRIPTION_BYTES_MAX, MEMORY_BYTES_MAX, NAME_BYTES_MAX};
@@ -319,9 +321,9 @@ async fn create(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
     let work_dir = cx.shared.data.work_dir(worker.id, &worker.work_dir);
     let made = work_dir.clone();
     blocking(move || {
-        make_dir(&made).map(drop).map_err(|error| {
-            ToolError::Failed(format!("its directory could not be made: {error}"))
-        })
+        make_dir(&made)
+            .map(drop)
+            .map_err(|error| ToolError::Failed(format!("its directory could not be made: {error}")))
     })
     .await?;
     let id = worker.id;
@@ -415,12 +417,19 @@ async fn delete(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
         return Err(ToolError::Refused(format!(
             "{} is busy ({}); stop what it does first",
             before.name,
-            if before.running { "running" } else { "executions wait" },
+            if before.running {
+                "running"
+            } else {
+                "executions wait"
+            },
         )));
     }
     let at = (cx.shared.clock)();
     cx.shared.journal.submit(DeleteWorker { id, at }).await?;
-    let text = format!("deleted {}; its files stay in {}", before.name, before.work_dir);
+    let text = format!(
+        "deleted {}; its files stay in {}",
+        before.name, before.work_dir
+    );
     Ok(ToolOutput::new(text, &before))
 }
 
