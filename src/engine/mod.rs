@@ -6,6 +6,7 @@
 pub mod claude;
 pub mod cli;
 pub mod codex;
+pub mod builtin;
 pub mod command;
 pub mod detect;
 pub mod launch;

@@ -1,0 +1,141 @@
+//! What it says of itself, and what can be said to it.
+
+/// Commands by subject, as the help shows them.
+pub const HELP: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Files of the work directory",
+        &[
+            ("list files", "what is there; `ls src` for a directory"),
+            ("show README.md", "the text of a file"),
+            ("find TODO in src", "lines that hold a text"),
+            (
+                "write hello.txt: Hello!",
+                "a new file; on the next lines if it is longer",
+            ),
+            ("overwrite hello.txt: Hi!", "the same, when the file exists"),
+            ("append to log.txt: done", "one more line"),
+        ],
+    ),
+    (
+        "Notes",
+        &[
+            ("note: buy milk", "remember something, in `NOTES.md`"),
+            ("notes", "what was noted"),
+            ("forget note 2", "one note less"),
+        ],
+    ),
+    (
+        "Workers",
+        &[
+            ("workers", "who there is and what they do"),
+            (
+                "create a worker named Ada that reviews Rust code",
+                "a new one; add `using claude` for its engine",
+            ),
+            (
+                "show worker Ada",
+                "one of them; `status of Ada` for what it does",
+            ),
+            ("rename Ada to Grace", "a new name"),
+            (
+                "set Ada's description to writes tests",
+                "also engine, model, memory",
+            ),
+            ("delete worker Ada", "while it is idle; its files stay"),
+        ],
+    ),
+    (
+        "Skep",
+        &[
+            ("status", "what runs and waits, and how big everything is"),
+            ("engines", "what can answer here, and what is missing"),
+            ("add a model", "how to get one"),
+            ("count to 100 slowly", "shows streaming and the stop button"),
+        ],
+    ),
+];
+
+/// Said wherever somebody may take it for more than it is.
+pub const NO_MODEL: &str = "I am Skep's built-in assistant, **not a language model**: I follow plain rules and understand plain commands.";
+
+/// How to get a model.
+pub const ADD_MODEL: &str = "To talk to a real model, give Skep an engine:\n\n\
+1. Install one of the command lines `claude`, `codex` or `opencode`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
+2. Or add your own to `skep.toml` in the data directory:\n\n\
+```toml\n[engines.mine]\nkind = \"command\"\nargv = [\"/usr/local/bin/my-agent\"]\n```\n\n\
+`skep engines` in a terminal tells what is missing and the one command that fixes it. Then say `create a worker named Ada using claude`, or leave the engine open: Skep takes the first one that is ready.";
+
+/// The short form of it.
+pub const ADD_MODEL_SHORT: &str =
+    "For free conversation, add a model: say `add a model`, or run `skep engines` in a terminal.";
+
+/// The commands that a message may have meant, best first: those whose words it shares, or almost.
+pub fn near(message: &str) -> Vec<&'static str> {
+    const SHOWN: usize = 3;
+    let words = message_words(message);
+    let commands = HELP.iter().flat_map(|(_, commands)| commands.iter());
+    let mut scored: Vec<(u32, &'static str)> = commands
+        .chain([&("help", ""), &("who are you", "")])
+        .map(|(example, _)| (closeness(&words, example), *example))
+        .filter(|(score, _)| *score > 0)
+        .collect();
+    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    scored.truncate(SHOWN);
+    scored.into_iter().map(|(_, example)| example).collect()
+}
+
+/// The words of a message that say something, few and short enough to compare with everything.
+fn message_words(message: &str) -> Vec<String> {
+    const WORDS_MAX: usize = 16;
+    const WORD_BYTES_MAX: usize = 24;
+    message
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| (3..=WORD_BYTES_MAX).contains(&word.len()))
+        .filter(|word| !["the", "and", "you", "are", "can", "for", "with", "that"].contains(word))
+        .take(WORDS_MAX)
+        .map(str::to_lowercase)
+        .collect()
+}
+
+fn closeness(words: &[String], example: &str) -> u32 {
+    // The first word says what a command does; names and texts in the example say nothing.
+    let keywords = message_words(example.split(':').next().unwrap_or_default());
+    let weight = |at: usize| if at == 0 { 2 } else { 1 };
+    let close = |word: &str, keyword: &str| match distance(word, keyword) {
+        0 => 3,
+        1 if keyword.len() >= 4 => 2,
+        2 if keyword.len() >= 6 => 1,
+        _ if keyword.trim_end_matches('s') == word.trim_end_matches('s') => 3,
+        _ => 0,
+    };
+    words
+        .iter()
+        .filter_map(|word| {
+            let scores = keywords.iter().enumerate();
+            scores
+                .map(|(at, keyword)| weight(at) * close(word, keyword))
+                .max()
+        })
+        .sum()
+}
+
+/// How many letters are added, missing, swapped or wrong.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let wrong = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(row[j - 1] + 1)
+                .min(rows[i - 1][j - 1] + wrong);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

@@ -1,0 +1,159 @@
+//! What can be asked of the built-in assistant.
+
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// What can be said.
+    Help,
+    /// A greeting.
+    Hello,
+    /// Thanks.
+    Thanks,
+    /// Who answers, and whether it is a model.
+    Who,
+    /// How to get a model.
+    AddModel,
+    /// What is in a directory.
+    ListFiles {
+        /// The directory; empty is the work directory.
+        path: String,
+    },
+    /// A file's text; or, if there is no such file, the directory or the worker of that name.
+    Show {
+        /// The name.
+        what: String,
+    },
+    /// Lines that hold a text.
+    Find {
+        /// The text.
+        text: String,
+        /// What may be the directory to look in, or the end of the text.
+        within: Option<String>,
+    },
+    /// A new file.
+    WriteFile {
+        /// The file.
+        path: String,
+        /// Its content.
+        text: String,
+        /// Whether the message said that a file may be replaced.
+        overwrite: bool,
+    },
+    /// More of a file.
+    AppendFile {
+        /// The file.
+        path: String,
+        /// What is added.
+        text: String,
+    },
+    /// All notes.
+    Notes,
+    /// One more note.
+    AddNote {
+        /// The note.
+        text: String,
+    },
+    /// One note less.
+    RemoveNote {
+        /// Its number, or its text or a part of it.
+        which: String,
+    },
+    /// All workers.
+    Workers,
+    /// One worker.
+    Worker {
+        /// Its name.
+        name: String,
+    },
+    /// What a worker does.
+    WorkerStatus {
+        /// Its name.
+        name: String,
+    },
+    /// A new worker.
+    CreateWorker {
+        /// Its name.
+        name: String,
+        /// What it is good at.
+        description: String,
+        /// What may be its engine, or the end of the description after `using`.
+        using: Option<String>,
+    },
+    /// One thing of a worker becomes another.
+    ChangeWorker {
+        /// Its name.
+        name: String,
+        /// What changes.
+        field: Field,
+        /// What it becomes.
+        value: String,
+    },
+    /// A worker less.
+    DeleteWorker {
+        /// Its name.
+        name: String,
+    },
+    /// A deletion that does not say of what.
+    DeleteUnclear {
+        /// What it does say.
+        what: String,
+    },
+    /// How things are.
+    Status,
+    /// Which engines there are.
+    Engines,
+    /// The numbers up to one.
+    Count {
+        /// The last number.
+        to: u64,
+        /// Whether to take time.
+        slowly: bool,
+    },
+    /// A command that is known, without what it needs.
+    Incomplete {
+        /// What the whole command looks like.
+        example: &'static str,
+    },
+    /// Nothing that is known.
+    Unknown,
+}
+
+/// What can change of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Its name.
+    Name,
+    /// Its description.
+    Description,
+    /// Its engine.
+    Engine,
+    /// Its model.
+    Model,
+    /// Its memory.
+    Memory,
+}
+
+impl Field {
+    /// The name of the tool's argument.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Description => "description",
+            Self::Engine => "engine",
+            Self::Model => "model",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The field that a word means.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word.to_lowercase().as_str() {
+            "name" => Self::Name,
+            "description" | "job" | "role" | "task" => Self::Description,
+            "engine" => Self::Engine,
+            "model" => Self::Model,
+            "memory" | "instructions" | "prompt" => Self::Memory,
+            _ => return None,
+        })
+    }
+}
