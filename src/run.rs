@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::api;
 use crate::app::{App, OneTimeCode, SIGN_IN_MS, random_secret, sha256, system_clock};
 use crate::auth::cookies::Cookies;
 use crate::auth::password::{self, PasswordError, Passwords};
@@ -17,15 +18,18 @@ use crate::command::{Added, CreateAccount};
 use crate::config::{Config, FirstPassword};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::engine::Engines;
+use crate::engine::builtin::Builtin;
+use crate::engine::detect::EngineStatus;
+use crate::engine::process::Patience;
 use crate::feed::Feed;
 use crate::feed::frames::Frames;
 use crate::guard::Guards;
 use crate::http::{Assets, CancellationToken, Limits, Origins, Server, server};
 use crate::journal::{Disk, Journal, Opened, SubmitError, WriterLimits, materialise};
 use crate::model::{Account, Ids};
-use crate::store::{StoreError, accounts, events};
+use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits};
-use crate::{api, engine};
+use crate::tool::{EngineInfo, Shared};
 
 /// The console, as it ships.
 #[derive(rust_embed::RustEmbed)]
@@ -144,7 +148,7 @@ pub async fn run(
     if let Err(error) = guards.adopt_orphans() {
         tracing::warn!(%error, "orphans of a killed guard cannot be adopted on this system");
     }
-    let engines = Arc::new(engines(&config, &store, &journal, &data, guards));
+    let engines = engines(&config, &store, &journal, &data, guards);
     let parts = Parts {
         data: data.clone(),
         store: store.clone(),
@@ -255,11 +259,11 @@ fn report(opened: &Opened, data: &DataDir) {
 
 /// The account of the first start. Its generated password is shown to nobody: the sign-in link lets one set another.
 async fn ensure_account(
-    store: &crate::store::Store,
+    store: &Store,
     journal: &Journal,
     first_password: Option<FirstPassword>,
 ) -> Result<(), RunError> {
-    if store.read(|tx| accounts::get(tx))?.is_some() {
+    if store.read(accounts::get)?.is_some() {
         return Ok(());
     }
     let password_generated = first_password.is_none();
@@ -347,12 +351,62 @@ fn server_limits(config: &Config) -> Limits {
     }
 }
 
+/// Every engine, over what they need. Tools know of the engines, and the built-in one of the tools: the list is filled
+/// in once both are there.
 fn engines(
-    _config: &Config,
-    _store: &Arc<crate::store::Store>,
-    _journal: &Journal,
-    _data: &Arc<DataDir>,
-    _guards: Arc<Guards>,
-) -> Engines {
-    engine::Engines
+    config: &Config,
+    store: &Arc<Store>,
+    journal: &Journal,
+    data: &Arc<DataDir>,
+    guards: Arc<Guards>,
+) -> Arc<Engines> {
+    let known: Arc<OnceLock<Weak<Engines>>> = Arc::default();
+    let listed = known.clone();
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        journal: journal.clone(),
+        data: data.clone(),
+        clock: system_clock,
+        engines: Box::new(move || {
+            let engines = listed.get().and_then(Weak::upgrade);
+            Box::pin(async move {
+                match engines {
+                    Some(engines) => engines.list().await.into_iter().map(engine_info).collect(),
+                    None => Vec::new(),
+                }
+            })
+        }),
+    });
+    let patience = Patience {
+        grace_period: Duration::from_secs(config.limits.stop_grace_s),
+        exit_after_result: Duration::from_secs(config.limits.exit_after_result_s),
+        ..Patience::default()
+    };
+    let engines = Arc::new(Engines::new(
+        config.engines.values().cloned(),
+        config.default_engine.clone(),
+        Arc::new(Builtin::new(shared)),
+        guards,
+        patience,
+    ));
+    let _ = known.set(Arc::downgrade(&engines));
+    engines
+}
+
+/// An engine as tools tell of it.
+fn engine_info(status: EngineStatus) -> EngineInfo {
+    let ready = status.is_ready();
+    let detail = match (status.why_not, status.fix) {
+        (Some(why), Some(fix)) => format!("{why}: {fix}"),
+        (Some(why), None) => why,
+        (None, _) => status
+            .version
+            .or(status.path)
+            .unwrap_or_else(|| status.kind.to_owned()),
+    };
+    EngineInfo {
+        name: status.name,
+        ready,
+        detail,
+    }
 }

@@ -136,7 +136,7 @@ pub async fn change_password(app: Arc<App>, mut req: Request) -> Result<Response
 }
 
 fn account(app: &App) -> Result<Account, ApiError> {
-    let account = app.store.read(|tx| accounts::get(tx))?;
+    let account = app.store.read(accounts::get)?;
     account.ok_or_else(|| ApiError::internal("there is no account"))
 }
 

@@ -36,7 +36,7 @@ impl From<Bee> for BeeView {
 /// `GET /api/bee`.
 pub async fn get_bee(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    let bee = app.store.read(|tx| workers::bee(tx))?;
+    let bee = app.store.read(workers::bee)?;
     Ok(Response::ok(&BeeView::from(bee)))
 }
 

@@ -43,7 +43,7 @@ fn view(key: ApiKey, token: Option<String>) -> TokenView {
 /// `GET /api/tokens` -- newest first, without the keys themselves.
 pub async fn list_tokens(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    let keys = app.store.read(|tx| accounts::list_api_keys(tx))?;
+    let keys = app.store.read(accounts::list_api_keys)?;
     let views: Vec<TokenView> = keys
         .into_iter()
         .take(ROWS_MAX)

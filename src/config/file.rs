@@ -10,11 +10,11 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::Config;
 use super::error::{ConfigError, Place};
 use super::setting::Setting;
-use super::tables::EngineSettings;
 use super::value::Kind;
-use super::{AUTO, BUILT_IN_ENGINES, Config};
+use crate::engine::settings::EngineSettings;
 
 /// More than this is not a settings file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -137,14 +137,10 @@ impl Reader<'_> {
                 );
                 return Err(self.refuse(Some(&key), Some(span), &message));
             }
-            if name == AUTO || BUILT_IN_ENGINES.contains(&name.as_str()) {
-                return Err(self.refuse(
-                    Some(&key),
-                    Some(span),
-                    "is the name of a built-in engine; choose another",
-                ));
-            }
             let settings: EngineSettings = self.typed(&key, value)?;
+            let settings = settings
+                .named(&name)
+                .map_err(|message| self.refuse(Some(&key), Some(span), &message))?;
             self.config.engines.insert(name, settings);
         }
         Ok(())

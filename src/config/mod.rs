@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::engine::settings::EngineSettings;
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
 use setting::settings;
 pub use setting::{Setting, documented};
-pub use tables::{EngineKind, EngineSettings, Output, Tier};
+pub use tables::Tier;
 pub use value::{AddressRange, HostName, Kind, Listen, Origin, Rate};
 
 /// The settings file's name in the data directory.
@@ -27,7 +28,7 @@ pub const FILE_NAME: &str = "skep.toml";
 /// What `default_engine` is when Skep shall choose.
 pub const AUTO: &str = "auto";
 /// Engines that need no `[engines.<name>]` table.
-pub const BUILT_IN_ENGINES: [&str; 5] = ["builtin", "claude", "codex", "opencode", "gemini"];
+pub const BUILT_IN_ENGINES: [&str; 4] = ["builtin", "claude", "codex", "opencode"];
 
 const DAY_S: u64 = 24 * 3600;
 const GIB: u64 = 1 << 30;

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::engine::settings::{EngineKind, Output};
 
 struct Sources {
     dir: tempfile::TempDir,
@@ -102,8 +103,7 @@ output = "events"
 env = { LANG = "C.UTF-8" }
 
 [engines.local]
-kind = "http"
-base_url = "http://127.0.0.1:11434/v1"
+kind = "claude"
 
 [limits]
 stop_grace_s = 1
@@ -132,7 +132,7 @@ workers = 20
     );
     assert_eq!(config.engines["mine"].argv[1], "--json");
     assert_eq!(config.engines["mine"].output, Output::Events);
-    assert_eq!(config.engines["local"].kind, EngineKind::Http);
+    assert_eq!(config.engines["local"].kind, Some(EngineKind::Claude));
     assert_eq!(config.limits.stop_grace_s, 1);
     assert!(!config.rate_limit.enabled);
     assert_eq!(config.rate_limit.chat, Rate::Off);
@@ -199,15 +199,15 @@ fn a_refusal_in_the_file_names_key_and_line() {
         ),
         (
             "\n[engines.a]\nargv = []",
-            "skep.toml line 2: engines.a: missing field",
+            "skep.toml line 2: engines.a: needs a kind",
         ),
         (
-            "[engines.a]\nkind = \"acp\"\nargs = []",
+            "[engines.a]\nkind = \"codex\"\nargs = []",
             "skep.toml line 3: engines.a: unknown field",
         ),
         (
-            "[engines.codex]\nkind = \"codex\"",
-            "skep.toml line 1: engines.codex: is the name of a built-in",
+            "[engines.auto]\nkind = \"codex\"",
+            "skep.toml line 1: engines.auto: \"auto\" cannot be the name of an engine",
         ),
         (
             "[engines.\"a b\"]\nkind = \"codex\"",
@@ -412,7 +412,7 @@ fn no_bytes_make_the_file_reader_panic() {
     ] {
         assert!(file(&text).is_err());
     }
-    let sample = "listen = \"127.0.0.1:1\"\n[engines.a]\nkind = \"acp\" # é\n";
+    let sample = "listen = \"127.0.0.1:1\"\n[engines.a]\nkind = \"codex\" # é\n";
     for end in (0..sample.len()).filter(|&end| sample.is_char_boundary(end)) {
         let _ = file(&sample[..end]);
     }

@@ -3,16 +3,17 @@
 //! Owns how one turn of a chat becomes a stream of [`EngineEvent`]s. Must never know clients, the journal's writer or
 //! HTTP requests; an engine never answers anybody but the supervisor. Start reading at [`Engine`].
 
+pub mod builtin;
 pub mod claude;
 pub mod cli;
 pub mod codex;
-pub mod builtin;
 pub mod command;
 pub mod detect;
 pub mod launch;
 mod lines;
 pub mod opencode;
 pub mod process;
+mod recover;
 mod registry;
 pub mod settings;
 
@@ -186,55 +187,5 @@ pub trait Engine: Send + Sync + 'static {
     /// needs no parser of its own.
     fn parser(&self) -> Box<dyn Parser> {
         Box::<command::TextParser>::default()
-    }
-}
-
-/// stub
-pub struct Engines;
-/// stub
-struct Echo;
-impl Engine for Echo {
-    fn name(&self) -> &str {
-        "builtin"
-    }
-    fn run<'a>(
-        &'a self,
-        turn: &'a Turn,
-        run: &'a mut Run,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move {
-            for w in turn.prompt.split_inclusive(' ') {
-                let _ = run.log.note(w);
-                let _ = run
-                    .events
-                    .send(EngineEvent::Text { text: w.to_owned() })
-                    .await;
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-            let _ = run.events.send(EngineEvent::Result { text: None }).await;
-            Ok(())
-        })
-    }
-}
-impl Engines {
-    /// stub
-    pub fn resolve(&self, _name: &str) -> Result<std::sync::Arc<dyn Engine>, EngineError> {
-        Ok(std::sync::Arc::new(Echo))
-    }
-    /// stub
-    pub fn knows(&self, _name: &str) -> bool {
-        true
-    }
-    /// stub
-    pub fn names(&self) -> Vec<String> {
-        vec![]
-    }
-    /// stub
-    pub async fn list(&self) -> Vec<String> {
-        vec![]
-    }
-    /// stub
-    pub fn recovered_text(&self, _name: &str, _log: &std::path::Path) -> String {
-        String::new()
     }
 }

@@ -1,13 +1,14 @@
 //! The engines there are, by name, and which one `auto` means.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cli::CommandLine;
 use super::detect::{EngineStatus, Versions, status};
 use super::process::Patience;
 use super::settings::{EngineKind, EngineSettings};
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, recover};
 use crate::guard::Guards;
 
 /// The word for "whichever is there and signed in".
@@ -99,6 +100,21 @@ impl Engines {
     /// Whether that is the name of an engine.
     pub fn knows(&self, name: &str) -> bool {
         name == AUTO || self.entries.contains_key(name)
+    }
+
+    /// The names of all engines, `auto` first.
+    pub fn names(&self) -> Vec<&str> {
+        let names = self.entries.keys().map(String::as_str);
+        std::iter::once(AUTO).chain(names).collect()
+    }
+
+    /// The reply as far as a log has it, for a run that a crash interrupted. A log of an engine that is no more, or that
+    /// cannot be read, gives none: the log itself stays.
+    pub fn recovered_text(&self, name: &str, log: &Path) -> String {
+        let Some(entry) = self.entries.get(name) else {
+            return String::new();
+        };
+        recover::text(log, entry.engine.parser().as_mut()).unwrap_or_default()
     }
 
     fn resolve_auto(&self) -> Result<Arc<dyn Engine>, EngineError> {

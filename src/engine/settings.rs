@@ -80,29 +80,23 @@ impl EngineSettings {
             (None, "codex") => EngineKind::Codex,
             (None, "opencode") => EngineKind::Opencode,
             (None, _) => {
-                return Err(format!(
-                    "engines.{name} needs a kind: builtin, claude, codex, opencode or command"
-                ));
+                return Err("needs a kind: builtin, claude, codex, opencode or command".to_owned());
             }
         };
         if kind == EngineKind::Command && self.argv.is_empty() {
-            return Err(format!(
-                "engines.{name} needs argv, e.g. [\"/usr/local/bin/my-agent\"]"
-            ));
+            return Err("needs argv, e.g. [\"/usr/local/bin/my-agent\"]".to_owned());
         }
         if kind != EngineKind::Command && self.output != Output::Text {
-            return Err(format!("engines.{name}: output is for kind = \"command\""));
+            return Err("output is for kind = \"command\"".to_owned());
         }
         if self.argv.first().is_some_and(String::is_empty)
             || self.argv.iter().any(|word| word.contains('\0'))
         {
-            return Err(format!(
-                "engines.{name}: argv must begin with a program and hold no NUL"
-            ));
+            return Err("argv must begin with a program and hold no NUL".to_owned());
         }
         for (key, value) in &self.env {
             if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
-                return Err(format!("engines.{name}: env.{key} cannot be set"));
+                return Err(format!("env.{key} cannot be set"));
             }
         }
         self.kind = Some(kind);

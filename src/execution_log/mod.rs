@@ -12,7 +12,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-pub use reader::{LogFollower, LogReader};
+pub use reader::{LogFollower, LogReader, READ_BYTES_MAX};
 pub use writer::{LogWriter, PIECE_BYTES_MAX};
 
 use crate::model::Millis;

@@ -95,10 +95,10 @@ impl Journal {
     /// Makes a change. When this returns `Ok`, it is on disk and every reader sees it.
     pub async fn submit<C: Submit>(&self, change: C) -> Result<C::Outcome, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Submit(Submission {
+        self.send(Job::Submit(Box::new(Submission {
             command: change.into(),
             answer,
-        }))?;
+        })))?;
         let outcome: Outcome = answered.await.map_err(|_| SubmitError::Closed)??;
         C::outcome(outcome)
             .ok_or_else(|| SubmitError::Internal("another command's outcome".to_owned()))

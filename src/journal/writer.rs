@@ -35,7 +35,7 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the writer is asked for.
 pub(super) enum Job {
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// Forgets deleted things now: a new snapshot, and nothing older.
     Purge(oneshot::Sender<Result<(), SubmitError>>),
     /// A snapshot was written (or not).
@@ -95,7 +95,7 @@ pub(super) struct State {
 
 /// A command on its way through a batch.
 struct Pending {
-    submission: Submission,
+    submission: Box<Submission>,
     payload: Vec<u8>,
 }
 
@@ -505,7 +505,7 @@ fn apply_all(tx: &WriteTx, batch: &[Pending], first_seq: u64) -> Result<Applied,
     Ok((results, cx.added))
 }
 
-fn encode(submission: Submission) -> Option<Pending> {
+fn encode(submission: Box<Submission>) -> Option<Pending> {
     match command::encode(&submission.command) {
         Ok(payload) if payload.len() <= super::format::PAYLOAD_BYTES_MAX => Some(Pending {
             submission,
@@ -533,7 +533,7 @@ fn refuse(batch: Vec<Pending>, error: &SubmitError) {
 }
 
 /// A caller that went away does not need its answer.
-fn answer(submission: Submission, result: Result<Outcome, SubmitError>) {
+fn answer(submission: Box<Submission>, result: Result<Outcome, SubmitError>) {
     let _ = submission.answer.send(result);
 }
 

@@ -351,7 +351,8 @@ async fn tables_are_trusted_only_where_they_were_written() {
     let path = hive.data.hive();
     drop(hive.close().await);
     let original = std::fs::read(&path).unwrap();
-    let spoil: [(&str, Box<dyn Fn()>); 4] = [
+    type Spoil<'a> = (&'a str, Box<dyn Fn() + 'a>);
+    let spoil: [Spoil<'_>; 4] = [
         (
             "another file of the same bytes",
             Box::new(|| {

@@ -80,6 +80,9 @@ struct Entry {
     pid: Option<watch::Receiver<Option<u32>>>,
 }
 
+/// The next execution to run, and what will tell it to stop.
+type Next = (ExecutionId, watch::Receiver<Option<Stop>>);
+
 /// What a cancel met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
@@ -262,9 +265,7 @@ impl Supervisor {
     }
 
     /// The next execution whose worker and chat are free, entered as running.
-    fn take_next(
-        &self,
-    ) -> Result<Option<(ExecutionId, watch::Receiver<Option<Stop>>)>, StoreError> {
+    fn take_next(&self) -> Result<Option<Next>, StoreError> {
         let mut running = self.running();
         if running.len() >= self.parts.limits.concurrent_max {
             return Ok(None);

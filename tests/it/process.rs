@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use skep::engine::command::Command;
+use skep::engine::cli::CommandLine;
 use skep::engine::process::Patience;
 use skep::engine::settings::{EngineKind, EngineSettings, Output};
 use skep::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
@@ -18,7 +18,7 @@ use crate::guard::{guards, lives};
 /// A `command` engine, a turn for it and a place for both.
 struct Bench {
     directory: tempfile::TempDir,
-    engine: Command,
+    engine: CommandLine,
     turn: Turn,
     log_bytes_max: u64,
 }
@@ -66,7 +66,7 @@ impl Bench {
             ..Patience::default()
         };
         Self {
-            engine: Command::new(settings, guards(), patience),
+            engine: CommandLine::new(settings, guards(), patience).unwrap(),
             turn: Turn {
                 execution_id: Ids.next(),
                 worker_id: None,
