@@ -2,3 +2,5 @@
 
 mod guard;
 mod process;
+mod real;
+mod transcripts;
