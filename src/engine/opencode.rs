@@ -65,10 +65,9 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     // An update that is begun in a run would be killed with it, half done.
     env.entry("OPENCODE_DISABLE_AUTOUPDATE".to_owned())
         .or_insert_with(|| "1".to_owned());
-    if !env.contains_key(CONFIG) {
-        let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
-        let config = json!({ "instructions": [briefing] });
-        env.insert(CONFIG.to_owned(), config.to_string());
+    let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
+    if let Some(config) = with_instructions(env.get(CONFIG).map(String::as_str), briefing) {
+        env.insert(CONFIG.to_owned(), config);
     }
     Ok(Launch {
         argv,
@@ -76,6 +75,17 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         cwd: turn.work_dir.clone(),
         stdin: prompt(turn).into_bytes(),
     })
+}
+
+/// The configuration with one more file of instructions. `None`: what is there is no plain JSON and stays as it is.
+fn with_instructions(config: Option<&str>, file: String) -> Option<String> {
+    let mut config: Value = serde_json::from_str(config.unwrap_or("{}")).ok()?;
+    let instructions = config
+        .as_object_mut()?
+        .entry("instructions")
+        .or_insert_with(|| json!([]));
+    instructions.as_array_mut()?.push(file.into());
+    Some(config.to_string())
 }
 
 /// Reads `opencode run --format json`.
@@ -178,6 +188,28 @@ impl OpencodeParser {
         events.push(EngineEvent::Usage(self.usage));
         if text_at(part, "/reason") == "stop" {
             events.push(EngineEvent::Result { text: None });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_briefing_is_added_to_a_configuration_that_is_there() {
+        for (there, becomes) in [
+            (None, Some(r#"{"instructions":["b.md"]}"#)),
+            (
+                Some(r#"{"instructions":["a.md"],"theme":"dark"}"#),
+                Some(r#"{"instructions":["a.md","b.md"],"theme":"dark"}"#),
+            ),
+            (Some("{ // mine\n}"), None),
+            (Some("[]"), None),
+            (Some(r#"{"instructions":7}"#), None),
+        ] {
+            let config = with_instructions(there, "b.md".to_owned());
+            assert_eq!(config.as_deref(), becomes, "{there:?}");
         }
     }
 }

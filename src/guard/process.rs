@@ -59,7 +59,12 @@ fn guard() -> io::Result<()> {
 
 /// Whatever the server was itself started with stays out of the engine's reach.
 fn close_inherited() {
-    let Ok(entries) = std::fs::read_dir("/dev/fd") else {
+    let listing = if cfg!(target_os = "linux") {
+        "/proc/self/fd"
+    } else {
+        "/dev/fd"
+    };
+    let Ok(entries) = std::fs::read_dir(listing) else {
         return;
     };
     let numbers: Vec<i32> = entries

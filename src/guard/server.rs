@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
 /// The pause between two looks.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Starts guards, and knows which ones live.
+/// Starts guards, and knows which ones live. A process has one of these.
 ///
 /// Whatever else becomes a child of this process after [`Guards::adopt_orphans`] counts as left behind by a dead guard
 /// and is killed when one dies, so nothing else in the server may start processes.
@@ -37,6 +38,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 pub struct Guards {
     program: PathBuf,
     living: Mutex<HashSet<Pid>>,
+    adopts: AtomicBool,
 }
 
 impl Guards {
@@ -54,6 +56,7 @@ impl Guards {
         Self {
             program,
             living: Mutex::new(HashSet::new()),
+            adopts: AtomicBool::new(false),
         }
     }
 
@@ -62,6 +65,7 @@ impl Guards {
     pub fn adopt_orphans(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(getpid()))?;
+        self.adopts.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -79,9 +83,9 @@ impl Guards {
                 bytes.len()
             )));
         }
-        let mut guarded = self.spawn(bytes.len()).map_err(failed)?;
+        let (mut guarded, sent) = self.spawn(&bytes).map_err(failed)?;
         // A guard that dies right here closes its end; then the report below is what fails.
-        let _ = guarded.control.commands.write_all(&bytes).await;
+        let _ = guarded.control.commands.write_all(&bytes[sent..]).await;
         match guarded.control.next_report().await {
             Ok(Some(Report::Started(pid))) => {
                 guarded.pid = pid;
@@ -96,11 +100,12 @@ impl Guards {
         }
     }
 
-    fn spawn(self: &Arc<Self>, spec_bytes: usize) -> io::Result<Guarded> {
+    /// Returns how much of the spec is on its way already.
+    fn spawn(self: &Arc<Self>, spec: &[u8]) -> io::Result<(Guarded, usize)> {
         let (ours, theirs) = StdUnixStream::pair()?;
-        let (engine_stdin, stdin) = io::pipe()?;
-        send_with(&ours, spec_bytes, engine_stdin.as_fd())?;
         ours.set_nonblocking(true)?;
+        let (engine_stdin, stdin) = io::pipe()?;
+        let sent = send_first(&ours, spec, engine_stdin.as_fd())?;
         let (reports, commands) = UnixStream::from_std(ours)?.into_split();
         let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin))?;
 
@@ -121,20 +126,22 @@ impl Guards {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(io::Error::other("the guard has no pipes"));
         };
-        Ok(Guarded {
+        let control = Control {
+            commands,
+            reports: BufReader::new(reports),
+            last_word: None,
+            guard,
+            child,
+            guards: Arc::clone(self),
+        };
+        let guarded = Guarded {
             pid: 0,
             stdin,
             stdout,
             stderr,
-            control: Control {
-                commands,
-                reports: BufReader::new(reports),
-                last_word: None,
-                guard,
-                child,
-                guards: Arc::clone(self),
-            },
-        })
+            control,
+        };
+        Ok((guarded, sent))
     }
 
     fn living(&self) -> MutexGuard<'_, HashSet<Pid>> {
@@ -143,6 +150,9 @@ impl Guards {
 
     /// Kills every process that is ours but no living guard's, until there is none. `Err` says how many there still are.
     fn sweep(&self) -> Result<u32, u32> {
+        if !self.adopts.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
         let me = getpid();
         let give_up = Instant::now() + SWEEP_PATIENCE;
         let mut killed = HashSet::new();
@@ -169,24 +179,20 @@ impl Guards {
     }
 }
 
-/// The length of the spec, and with it the engine's standard input.
-fn send_with(
-    socket: &StdUnixStream,
-    length: usize,
-    descriptor: std::os::fd::BorrowedFd<'_>,
-) -> io::Result<()> {
-    let length = u32::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let descriptors = [descriptor];
+/// The length of the spec, with it the engine's standard input, and as much of the spec as the socket holds: it waits
+/// there for the guard, which need not wait for us then. Returns how much that was.
+fn send_first(socket: &StdUnixStream, spec: &[u8], stdin: BorrowedFd<'_>) -> io::Result<usize> {
+    let length = u32::try_from(spec.len())
+        .map_err(|_| io::ErrorKind::InvalidInput)?
+        .to_le_bytes();
+    let descriptors = [stdin];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(
-        socket,
-        &[IoSlice::new(&length.to_le_bytes())],
-        &mut ancillary,
-        SendFlags::empty(),
-    )?;
-    Ok(())
+    let parts = [IoSlice::new(&length), IoSlice::new(spec)];
+    let sent = sendmsg(socket, &parts, &mut ancillary, SendFlags::empty())?;
+    sent.checked_sub(length.len())
+        .ok_or_else(|| io::Error::other("a new socket took less than four bytes"))
 }
 
 /// A running engine: its pipes, and its guard.
