@@ -9,6 +9,8 @@ pub mod error;
 pub mod files;
 pub mod notes;
 pub mod params;
+pub mod search;
+pub mod staffing;
 pub mod system;
 pub mod workers;
 
@@ -72,16 +74,16 @@ pub static ALL: &[&Tool] = &[
     &files::READ,
     &files::WRITE,
     &files::APPEND,
-    &files::SEARCH,
+    &search::SEARCH,
     &notes::LIST,
     &notes::ADD,
     &notes::REMOVE,
     &workers::LIST,
     &workers::GET,
     &workers::STATUS,
-    &workers::CREATE,
-    &workers::UPDATE,
-    &workers::DELETE,
+    &staffing::CREATE,
+    &staffing::UPDATE,
+    &staffing::DELETE,
     &system::OVERVIEW,
     &system::ENGINES,
 ];

@@ -207,12 +207,12 @@ async fn the_work_directory_is_never_left() {
         let list = hive.call(&files::LIST, json!({ "path": path })).await;
         assert!(denied(list.clone()), "list {path}: {list:?}");
         let search = hive
-            .call(&files::SEARCH, json!({"text": "SECRET", "path": path}))
+            .call(&search::SEARCH, json!({"text": "SECRET", "path": path}))
             .await;
         assert!(denied(search.clone()), "search {path}: {search:?}");
     }
     let found = hive
-        .call(&files::SEARCH, json!({"text": "secret"}))
+        .call(&search::SEARCH, json!({"text": "secret"}))
         .await
         .unwrap();
     assert_eq!(found.data["matches"], json!([]));
@@ -334,7 +334,7 @@ async fn a_search_finds_lines_and_knows_its_limits() {
         format!("{}todo{}", "ñ".repeat(9_999), "€".repeat(9_999)),
     );
     let found = hive
-        .call(&files::SEARCH, json!({"text": "todo"}))
+        .call(&search::SEARCH, json!({"text": "todo"}))
         .await
         .unwrap();
     let matches = found.data["matches"].as_array().unwrap().clone();
@@ -349,26 +349,26 @@ async fn a_search_finds_lines_and_knows_its_limits() {
         .collect();
     assert_eq!(places, [("long.txt", 1), ("src/a.rs", 2)]);
     assert!(matches[0]["text"].as_str().unwrap().contains("todo"));
-    assert!(matches[0]["text"].as_str().unwrap().len() < files::MATCH_BYTES_MAX + 10);
+    assert!(matches[0]["text"].as_str().unwrap().len() < search::MATCH_BYTES_MAX + 10);
     let in_file = json!({"text": "one", "path": "src/a.rs"});
-    let found = hive.call(&files::SEARCH, in_file).await.unwrap();
+    let found = hive.call(&search::SEARCH, in_file).await.unwrap();
     assert_eq!(found.data["matches"][0]["line"], 1);
 
-    hive.write("many.txt", "needle\n".repeat(files::MATCHES_MAX));
+    hive.write("many.txt", "needle\n".repeat(search::MATCHES_MAX));
     let needle = || json!({"text": "needle"});
-    let found = hive.call(&files::SEARCH, needle()).await.unwrap().data;
+    let found = hive.call(&search::SEARCH, needle()).await.unwrap().data;
     assert_eq!(
         found["matches"].as_array().unwrap().len(),
-        files::MATCHES_MAX
+        search::MATCHES_MAX
     );
-    hive.write("many.txt", "needle\n".repeat(files::MATCHES_MAX + 1));
-    let found = hive.call(&files::SEARCH, needle()).await.unwrap().data;
+    hive.write("many.txt", "needle\n".repeat(search::MATCHES_MAX + 1));
+    let found = hive.call(&search::SEARCH, needle()).await.unwrap().data;
     assert_eq!(
         (
             found["matches"].as_array().unwrap().len(),
             found["more"].as_bool()
         ),
-        (files::MATCHES_MAX, Some(true))
+        (search::MATCHES_MAX, Some(true))
     );
 }
 
@@ -454,14 +454,14 @@ async fn notes_stop_at_their_limit() {
 async fn a_worker_is_created_found_changed_and_deleted() {
     let hive = Hive::open();
     let new = json!({"name": " Ada ", "description": "reviews code", "engine": "MINE"});
-    let ada = hive.call(&workers::CREATE, new).await.unwrap().data;
+    let ada = hive.call(&staffing::CREATE, new).await.unwrap().data;
     assert_eq!(
         (ada["name"].as_str(), ada["engine"].as_str()),
         (Some("Ada"), Some("mine"))
     );
     let directory = ada["work_dir"].as_str().unwrap();
     assert!(Path::new(directory).is_dir());
-    let taken = hive.call(&workers::CREATE, json!({"name": "ADA"})).await;
+    let taken = hive.call(&staffing::CREATE, json!({"name": "ADA"})).await;
     assert!(matches!(taken, Err(ToolError::Exists(_))));
     let left = std::fs::read_dir(hive.cx.shared.data.root().join("workers"))
         .unwrap()
@@ -471,7 +471,7 @@ async fn a_worker_is_created_found_changed_and_deleted() {
         "the bee's and Ada's: a refused worker leaves no directory"
     );
     let update = json!({"worker": ada["id"], "name": "Grace", "engine": ""});
-    let grace = hive.call(&workers::UPDATE, update).await.unwrap().data;
+    let grace = hive.call(&staffing::UPDATE, update).await.unwrap().data;
     assert_eq!(
         (grace["name"].as_str(), grace["engine"].as_str()),
         (Some("Grace"), Some(""))
@@ -486,7 +486,7 @@ async fn a_worker_is_created_found_changed_and_deleted() {
     assert_eq!(overview["workers"], 1);
     assert_eq!(overview["engines"], json!(["mine", "builtin"]));
     assert!(overview["data_bytes"].as_u64().unwrap() > 0);
-    hive.call(&workers::DELETE, json!({"worker": "Grace"}))
+    hive.call(&staffing::DELETE, json!({"worker": "Grace"}))
         .await
         .unwrap();
     assert!(Path::new(directory).is_dir(), "the files stay");
@@ -497,7 +497,7 @@ async fn a_worker_is_created_found_changed_and_deleted() {
 #[tokio::test]
 async fn worker_values_are_checked() {
     let hive = Hive::open();
-    hive.call(&workers::CREATE, json!({"name": "Ada"}))
+    hive.call(&staffing::CREATE, json!({"name": "Ada"}))
         .await
         .unwrap();
     for bad in [
@@ -509,15 +509,15 @@ async fn worker_values_are_checked() {
         json!({"name": "B", "description": "x".repeat(5_000)}),
         json!({"name": "B", "model": "a\0b"}),
     ] {
-        let answer = hive.call(&workers::CREATE, bad.clone()).await;
+        let answer = hive.call(&staffing::CREATE, bad.clone()).await;
         assert!(
             matches!(answer, Err(ToolError::InvalidArguments(_))),
             "{bad}: {answer:?}"
         );
     }
-    let nothing = hive.call(&workers::UPDATE, json!({"worker": "Ada"})).await;
+    let nothing = hive.call(&staffing::UPDATE, json!({"worker": "Ada"})).await;
     assert!(matches!(nothing, Err(ToolError::InvalidArguments(_))));
-    let bee = hive.call(&workers::DELETE, json!({"worker": "bee"})).await;
+    let bee = hive.call(&staffing::DELETE, json!({"worker": "bee"})).await;
     assert!(matches!(bee, Err(ToolError::NotFound(_))));
 }
 
@@ -526,7 +526,7 @@ async fn worker_values_are_checked() {
 async fn an_agent_may_not_change_other_workers() {
     let hive = Hive::open();
     let create = async |name: &str| {
-        let created = hive.call(&workers::CREATE, json!({ "name": name })).await;
+        let created = hive.call(&staffing::CREATE, json!({ "name": name })).await;
         created.unwrap().data["id"]
             .as_str()
             .unwrap()
@@ -542,13 +542,13 @@ async fn an_agent_may_not_change_other_workers() {
     };
     let rename = |worker: &str, name: &str| json!({"worker": worker, "name": name});
     for (tool, args) in [
-        (&workers::UPDATE, rename("Bob", "Bert")),
-        (&workers::DELETE, json!({"worker": "Bob"})),
-        (&workers::CREATE, json!({"name": "Eve"})),
+        (&staffing::UPDATE, rename("Bob", "Bert")),
+        (&staffing::DELETE, json!({"worker": "Bob"})),
+        (&staffing::CREATE, json!({"name": "Eve"})),
     ] {
         assert!(denied(tool.call(&agent, args).await), "{}", tool.name);
     }
-    workers::UPDATE
+    staffing::UPDATE
         .call(&agent, rename("Ada", "Grace"))
         .await
         .unwrap();
@@ -556,11 +556,11 @@ async fn an_agent_may_not_change_other_workers() {
         authority: Authority::Account,
         ..agent
     };
-    workers::UPDATE
+    staffing::UPDATE
         .call(&user, rename("Bob", "Bert"))
         .await
         .unwrap();
-    let itself = workers::DELETE
+    let itself = staffing::DELETE
         .call(&user, json!({"worker": "Grace"}))
         .await;
     assert!(matches!(itself, Err(ToolError::Refused(_))));
@@ -570,7 +570,7 @@ async fn an_agent_may_not_change_other_workers() {
 async fn a_journal_that_is_closed_is_said_so() {
     let hive = Hive::open();
     hive.cx.shared.journal.close().await;
-    let answer = hive.call(&workers::CREATE, json!({"name": "Ada"})).await;
+    let answer = hive.call(&staffing::CREATE, json!({"name": "Ada"})).await;
     assert!(
         matches!(answer, Err(ToolError::Unavailable(_))),
         "{answer:?}"

@@ -5,12 +5,10 @@
 //! at [`Builtin`], then `understand.rs`, then `answer.rs`.
 
 mod answer;
-mod attachments;
 mod markdown;
 mod phrases;
 mod request;
 mod speaker;
-mod team;
 mod understand;
 mod words;
 

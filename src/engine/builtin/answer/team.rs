@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::answer::Answerer;
-use super::markdown::{block, cell_code, code, head, plain, table};
-use super::request::Field;
-use super::speaker::Halt;
+use super::super::markdown::{block, cell_code, code, head, plain, table};
+use super::super::request::Field;
+use super::super::speaker::Halt;
+use super::Answerer;
+use crate::tool::staffing;
 use crate::tool::workers::{self, AUTO, WorkerInfo, WorkerList, WorkerStatus};
 use crate::tool::{EngineInfo, ToolError};
 
@@ -129,7 +130,7 @@ impl Answerer<'_> {
         if !description.is_empty() {
             args["description"] = json!(description);
         }
-        let created = self.speaker.call(&self.cx, &workers::CREATE, args).await?;
+        let created = self.speaker.call(&self.cx, &staffing::CREATE, args).await?;
         let worker: WorkerInfo = match created {
             Ok(worker) => worker,
             Err(error) => return self.regret(&error).await,
@@ -176,7 +177,7 @@ impl Answerer<'_> {
     ) -> Result<(), Halt> {
         let mut args = json!({ "worker": name });
         args[field.as_str()] = json!(value);
-        match self.speaker.call(&self.cx, &workers::UPDATE, args).await? {
+        match self.speaker.call(&self.cx, &staffing::UPDATE, args).await? {
             Ok(worker) => {
                 let worker: WorkerInfo = worker;
                 match field {
@@ -199,7 +200,7 @@ impl Answerer<'_> {
 
     pub async fn delete_worker(&mut self, name: &str) -> Result<(), Halt> {
         let args = json!({ "worker": name });
-        match self.speaker.call(&self.cx, &workers::DELETE, args).await? {
+        match self.speaker.call(&self.cx, &staffing::DELETE, args).await? {
             Ok(worker) => {
                 let worker: WorkerInfo = worker;
                 self.say(&format!(

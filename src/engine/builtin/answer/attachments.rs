@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::markdown::{block, cell_code, code, head, language, plain, size, table};
+use super::super::markdown::{block, cell_code, code, head, language, plain, size, table};
 use crate::tool::files::is_binary;
 
 /// Attachments that are looked at.

@@ -1,0 +1,152 @@
+//! What is said about workers.
+
+use super::super::request::{Field, Request};
+use super::super::words::{Words, split_at_word, strip_suffix, unquoted};
+
+pub fn named_worker(mut words: Words<'_>, request: impl FnOnce(String) -> Request) -> Request {
+    while words.eat(&["named", "called"]) {}
+    match words.subject() {
+        "" => Request::Incomplete {
+            example: "show worker Ada",
+        },
+        name => request(name.to_owned()),
+    }
+}
+
+/// `[named] NAME [that DESCRIPTION] [using ENGINE]`.
+pub fn create_worker(mut words: Words<'_>) -> Request {
+    while words.eat(&["named", "called"]) {}
+    let (all, using) = match split_at_word(words.rest(), &["using"], true) {
+        Some((all, engine)) => (all, Some(engine)),
+        None => (words.rest(), None),
+    };
+    let begins = ["that", "who", "which", "to", "for", "with"];
+    let (name, description) = match all.split_once(':') {
+        Some((name, description)) if split_at_word(name, &begins, false).is_none() => {
+            (name, description)
+        }
+        _ => split_at_word(all, &begins, false)
+            .unwrap_or_else(|| all.split_once([',', '\n']).unwrap_or((all, ""))),
+    };
+    let name = Words::new(name.trim_end_matches([',', ' '])).subject();
+    if name.is_empty() || ["that", "who", "which"].contains(&name.to_lowercase().as_str()) {
+        return Request::Incomplete {
+            example: "create a worker named Ada that reviews Rust code",
+        };
+    }
+    let mut description = Words::new(description);
+    while description.eat(&["that", "who", "which"]) {}
+    Request::CreateWorker {
+        name: name.to_owned(),
+        description: description.subject().to_owned(),
+        using: using.map(|engine| Words::new(engine).subject().to_owned()),
+    }
+}
+
+pub fn rename(mut words: Words<'_>) -> Request {
+    words.skip_fillers();
+    words.eat(&["worker", "agent"]);
+    match split_at_word(words.subject(), &["to", "as", "into"], true) {
+        Some((name, value)) => Request::ChangeWorker {
+            name: unquoted(name).to_owned(),
+            field: Field::Name,
+            value: unquoted(value).to_owned(),
+        },
+        None => Request::Incomplete {
+            example: "rename Ada to Grace",
+        },
+    }
+}
+
+/// `Ada's engine to claude`, `the engine of Ada to claude`.
+pub fn change(mut words: Words<'_>) -> Request {
+    let incomplete = Request::Incomplete {
+        example: "set Ada's description to reviews Rust code",
+    };
+    words.skip_fillers();
+    words.eat(&["worker", "agent"]);
+    let all = words.rest();
+    let (what, value) =
+        match split_at_word(all, &["to", "="], false).or_else(|| all.split_once(':')) {
+            Some(parts) => parts,
+            None => return incomplete,
+        };
+    let value = Words::new(value).subject().to_owned();
+    let (field, name) = match split_at_word(what, &["of", "for"], false) {
+        Some((field, name)) => (field, name),
+        None => match what.trim().rsplit_once(char::is_whitespace) {
+            Some((owner, field)) => (field, owner),
+            None => return incomplete,
+        },
+    };
+    let name = name.trim().replace('’', "'");
+    let name = name
+        .strip_suffix("'s")
+        .or(name.strip_suffix('\''))
+        .unwrap_or(&name);
+    let mut name = Words::new(name);
+    name.eat(&["worker", "agent"]);
+    match Field::parse(field.trim()) {
+        Some(field) if !name.is_empty() => Request::ChangeWorker {
+            name: name.subject().to_owned(),
+            field,
+            value,
+        },
+        _ => incomplete,
+    }
+}
+
+pub fn describe(mut words: Words<'_>) -> Request {
+    words.eat(&["worker", "agent"]);
+    match split_at_word(words.rest(), &["as"], false) {
+        Some((name, description)) => Request::ChangeWorker {
+            name: unquoted(name).to_owned(),
+            field: Field::Description,
+            value: Words::new(description).subject().to_owned(),
+        },
+        None => named_worker(words, |name| Request::Worker { name }),
+    }
+}
+
+/// `use claude for Ada`.
+pub fn use_engine(words: Words<'_>) -> Option<Request> {
+    let (engine, name) = split_at_word(words.rest(), &["for", "with"], false)?;
+    Some(engine_of(name, engine))
+}
+
+pub fn engine_of(name: &str, engine: &str) -> Request {
+    let word = |text| {
+        let mut words = Words::new(text);
+        while words.eat(&["the", "engine", "worker", "agent"]) {}
+        let text = words.subject();
+        strip_suffix(text, " engine").unwrap_or(text).to_owned()
+    };
+    Request::ChangeWorker {
+        name: word(name),
+        field: Field::Engine,
+        value: word(engine),
+    }
+}
+
+pub fn status(mut words: Words<'_>) -> Request {
+    while words.eat(&["of", "for", "worker", "agent", "the"]) {}
+    match words.subject() {
+        "" | "system" | "skep" | "hive" | "everything" => Request::Status,
+        name => Request::WorkerStatus {
+            name: name.to_owned(),
+        },
+    }
+}
+
+/// `Ada busy?`
+pub fn is_busy(words: Words<'_>) -> Option<Request> {
+    let (name, state) = words.subject().rsplit_once(char::is_whitespace)?;
+    let states = [
+        "busy", "idle", "running", "working", "free", "ready", "done",
+    ];
+    states
+        .contains(&state.to_lowercase().as_str())
+        .then(|| Request::WorkerStatus {
+            name: unquoted(name).to_owned(),
+        })
+}
