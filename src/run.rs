@@ -15,7 +15,7 @@ use crate::auth::password::{self, PasswordError, Passwords};
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
 use crate::command::{Added, CreateAccount};
-use crate::config::{Config, FirstPassword};
+use crate::config::{Config, FirstPassword, RateLimits, Tier};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::engine::Engines;
 use crate::engine::builtin::Builtin;
@@ -114,6 +114,7 @@ pub async fn run(
     closing: CancellationToken,
     announce: impl FnOnce(&Announcement),
 ) -> Result<(), RunError> {
+    warn_of_settings_without_effect(&config);
     let config = Arc::new(config);
     let data = Arc::new(DataDir::open(&config.data)?);
     let key =
@@ -229,6 +230,22 @@ pub async fn run(
     remove_control(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says which settings are taken and do nothing yet, so that nobody relies on them.
+fn warn_of_settings_without_effect(config: &Config) {
+    let rate_limit = format!("{:?}", config.rate_limit) != format!("{:?}", RateLimits::default());
+    let given = [
+        ("rate_limit", rate_limit),
+        ("tier", config.tier != Tier::default()),
+        ("trusted_proxies", !config.trusted_proxies.is_empty()),
+    ];
+    for (setting, _) in given.into_iter().filter(|(_, given)| *given) {
+        tracing::warn!(
+            setting,
+            "this setting is read and checked, and has no effect in this version"
+        );
+    }
 }
 
 /// Says what a start found out of order, once.

@@ -36,8 +36,6 @@ pub fn documented() -> Vec<Setting> {
 pub(super) fn unit(key: &str) -> &'static str {
     if key.ends_with("_ms") {
         "milliseconds"
-    } else if key.ends_with("deltas_per_s") {
-        "per second"
     } else if key.ends_with("_s") {
         "seconds"
     } else if key.contains("_bytes") {

@@ -2,5 +2,6 @@
 
 mod guard;
 mod process;
+mod readme;
 mod real;
 mod transcripts;

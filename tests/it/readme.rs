@@ -1,0 +1,63 @@
+//! The README says what is true.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use skep::config::Setting;
+
+const BEGIN: &str =
+    "<!-- settings: generated; run the tests with SKEP_UPDATE_README=1 after a change -->\n";
+const END: &str = "<!-- /settings -->";
+
+/// The table of settings is the one that the program reads.
+#[test]
+fn the_settings_of_the_readme_are_the_settings_there_are() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the place of the table");
+    let (table, after) = rest.split_once(END).expect("its end");
+    let expected = settings();
+    if std::env::var_os("SKEP_UPDATE_README").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(
+            table, expected,
+            "run the tests once with SKEP_UPDATE_README=1"
+        );
+    }
+}
+
+/// `[limits]` and `[rate_limit]` are many and rarely touched: they fold.
+fn settings() -> String {
+    let all = skep::config::documented();
+    let (more, main): (Vec<_>, Vec<_>) = all.iter().partition(|setting| setting.key.contains('.'));
+    format!(
+        "{}\n<details><summary>Limits</summary>\n\n{}\n</details>\n",
+        table(&main),
+        table(&more)
+    )
+}
+
+fn table(rows: &[&Setting]) -> String {
+    let mut text =
+        "| setting | default | environment, flag | what |\n|---|---|---|---|\n".to_owned();
+    for Setting {
+        key,
+        default,
+        env,
+        flag,
+        doc,
+        ..
+    } in rows
+    {
+        let flag = flag.map(|flag| format!(", `{flag}`")).unwrap_or_default();
+        let default = if default.is_empty() {
+            ""
+        } else {
+            &format!("`{default}`")
+        };
+        let doc = doc.trim().replace('|', "\\|");
+        writeln!(text, "| `{key}` | {default} | `{env}`{flag} | {doc} |").unwrap();
+    }
+    text
+}
