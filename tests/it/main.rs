@@ -1,7 +1,13 @@
 //! One test binary for everything that needs the real one.
+#![allow(clippy::unwrap_used)]
 
+mod auth;
 mod guard;
+mod messages;
 mod process;
 mod readme;
 mod real;
 mod transcripts;
+mod sessions;
+mod support;
+mod workers;
