@@ -26,9 +26,15 @@ pub struct Caller {
     scopes: Vec<Scope>,
     /// When its token ends; `None` for keys without an end.
     pub expires_at: Option<Millis>,
+    is_control: bool,
 }
 
 impl Caller {
+    /// Whether it holds the control key: it can read the data directory, and so owns everything in it.
+    pub fn is_control(&self) -> bool {
+        self.is_control
+    }
+
     fn may(&self, needed: &str) -> bool {
         self.scopes.iter().any(|scope| match scope {
             Scope::Admin => true,
@@ -54,6 +60,7 @@ impl Authenticate for App {
             Some(token) if bool::from(sha256(token).ct_eq(&self.control_sha256)) => Caller {
                 scopes: vec![Scope::Admin],
                 expires_at: None,
+                is_control: true,
             },
             Some(token) => self.caller_of_token(token, TokenKind::Access)?,
             None => self.caller_of_cookie(req)?,
@@ -92,6 +99,7 @@ impl App {
         Ok(Caller {
             scopes: vec![Scope::Admin],
             expires_at: Some(claims.exp * 1000),
+            is_control: false,
         })
     }
 
@@ -140,6 +148,7 @@ impl App {
         Ok(Caller {
             scopes: key.scopes,
             expires_at: key.expires_at,
+            is_control: false,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! How each layer's error becomes an answer; the only such place.
 
+use super::tokens::NewApiKeyError;
 use crate::command::Refusal;
 use crate::data_dir::DataDirError;
 use crate::http::{ApiError, ErrorCode};
@@ -64,6 +65,15 @@ impl From<Refusal> for ApiError {
 impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
         Self::validation([(invalid.field, invalid.message)])
+    }
+}
+
+impl From<NewApiKeyError> for ApiError {
+    fn from(error: NewApiKeyError) -> Self {
+        match error {
+            NewApiKeyError::Invalid(invalid) => invalid.into(),
+            NewApiKeyError::NotRandom(_) => Self::internal(error),
+        }
     }
 }
 

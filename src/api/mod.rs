@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::http::{Route, delete, get, patch, post, put};
 
 pub use caller::Caller;
+pub use tokens::{NewApiKeyError, new_api_key};
 
 /// Paths that never fall back to the console.
 pub const RESERVED: &[&str] = &["/api", "/v1", "/mcp", "/metrics", "/healthz", "/readyz"];

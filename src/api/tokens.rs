@@ -10,7 +10,7 @@ use crate::app::{App, random_secret, sha256};
 use crate::command::{CreateApiKey, DeleteApiKey};
 use crate::http::{ApiError, Request, Response};
 use crate::model::text::single_line;
-use crate::model::{ApiKey, ApiKeyId, Invalid, Millis, Scope};
+use crate::model::{ApiKey, ApiKeyId, Ids, Invalid, Millis, Scope};
 use crate::store::accounts;
 
 /// The longest name of a key, characters.
@@ -52,6 +52,52 @@ pub async fn list_tokens(app: Arc<App>, req: Request) -> Result<Response, ApiErr
     Ok(Response::ok(&views))
 }
 
+/// Why an API key was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum NewApiKeyError {
+    /// What was asked for cannot be.
+    #[error("{}: {}", .0.field, .0.message)]
+    Invalid(Invalid),
+    /// The system gives out no randomness.
+    #[error("the key could not be made: {0}")]
+    NotRandom(#[from] getrandom::Error),
+}
+
+impl From<Invalid> for NewApiKeyError {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+/// A new key as it is stored, and as the client is shown it once.
+pub fn new_api_key(
+    name: &str,
+    mut scopes: Vec<Scope>,
+    expires_at: Option<Millis>,
+    ids: &Ids,
+    now: Millis,
+) -> Result<(ApiKey, String), NewApiKeyError> {
+    let name = single_line("name", name, NAME_CHARS_MAX)?;
+    if scopes.is_empty() {
+        return Err(Invalid::new("scopes", "must name at least one of: read, chat, admin").into());
+    }
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(Invalid::new("expires_at", "must be in the future").into());
+    }
+    scopes.dedup();
+    let token = format!("{API_KEY_PREFIX}{}", random_secret()?);
+    let key = ApiKey {
+        id: ids.next(),
+        name,
+        scopes,
+        sha256: sha256(&token),
+        created_at: now,
+        expires_at,
+        last_used_at: None,
+    };
+    Ok((key, token))
+}
+
 #[derive(Deserialize)]
 struct NewToken {
     name: String,
@@ -62,27 +108,9 @@ struct NewToken {
 /// `POST /api/tokens` -- a new key, shown once.
 pub async fn create_token(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    let mut body: NewToken = req.json().await?;
-    let name = single_line("name", &body.name, NAME_CHARS_MAX)?;
+    let body: NewToken = req.json().await?;
     let now = app.now();
-    if body.scopes.is_empty() {
-        return Err(Invalid::new("scopes", "must name at least one of: read, chat, admin").into());
-    }
-    if body.expires_at.is_some_and(|at| at <= now) {
-        return Err(Invalid::new("expires_at", "must be in the future").into());
-    }
-    body.scopes.dedup();
-    let secret = random_secret().map_err(|error| ApiError::internal(error.to_string()))?;
-    let token = format!("{API_KEY_PREFIX}{secret}");
-    let key = ApiKey {
-        id: app.ids.next(),
-        name,
-        scopes: body.scopes,
-        sha256: sha256(&token),
-        created_at: now,
-        expires_at: body.expires_at,
-        last_used_at: None,
-    };
+    let (key, token) = new_api_key(&body.name, body.scopes, body.expires_at, &app.ids, now)?;
     app.journal
         .submit(CreateApiKey { key: key.clone() })
         .await?;
