@@ -329,7 +329,7 @@ fn remove_control(data: &DataDir) {
     }
 }
 
-fn writer_limits(config: &Config) -> WriterLimits {
+pub(crate) fn writer_limits(config: &Config) -> WriterLimits {
     let limits = &config.limits;
     WriterLimits {
         batch_commands_max: limits.batch_commands_max,

@@ -4,7 +4,13 @@
 //! Start reading at [`Cli`].
 
 pub mod completions;
+mod control;
+mod hive;
+mod passwd;
+mod purge;
 mod serve;
+mod terminal;
+mod token;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +19,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use self::hive::HiveError;
 
 /// The exit code when all went well.
 pub const EXIT_OK: u8 = 0;
@@ -221,16 +229,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => error.exit(),
     };
     let data = cli.data.clone();
-    match cli.into_command() {
-        Command::Serve(options) => serve::serve(&options, data),
-        Command::Completions { shell } => match completions::write(shell, &mut std::io::stdout()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("skep: {error}");
-                ExitCode::from(EXIT_FAILED)
-            }
-        },
-        _ => ExitCode::from(EXIT_FAILED),
+    let command = cli.into_command();
+    if !matches!(command, Command::Serve(_)) {
+        serve::init_log(LogFormat::Text, tracing::Level::WARN);
+    }
+    let done = match command {
+        Command::Serve(options) => return serve::serve(&options, data),
+        Command::Completions { shell } => {
+            completions::write(shell, &mut std::io::stdout()).map_err(HiveError::from)
+        }
+        Command::Passwd => passwd::set(data),
+        Command::Token(asked) => token::create(&asked, data),
+        Command::Purge => purge::purge(data),
+        _ => return ExitCode::from(EXIT_FAILED),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skep: {error}");
+            let is_usage = matches!(&error, HiveError::Config(error) if error.is_usage());
+            ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILED })
+        }
     }
 }
 

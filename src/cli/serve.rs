@@ -13,7 +13,7 @@ use crate::{Announcement, run};
 
 /// Runs the server until SIGINT or SIGTERM; a second one ends it at once.
 pub fn serve(options: &Serve, data: Option<PathBuf>) -> ExitCode {
-    init_log(options.log_format.unwrap_or_default());
+    init_log(options.log_format.unwrap_or_default(), tracing::Level::INFO);
     let env = |name: &str| std::env::var_os(name);
     let loaded = data_dir(data, env)
         .and_then(|data| Config::load(&data, env, &options.settings()))
@@ -113,11 +113,12 @@ async fn close_on_signal(closing: CancellationToken) {
     std::process::exit(i32::from(EXIT_FAILED));
 }
 
-fn init_log(format: LogFormat) {
+/// Writes what is logged to standard error.
+pub(super) fn init_log(format: LogFormat, level: tracing::Level) {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_max_level(tracing::Level::INFO);
+        .with_max_level(level);
     match format {
         LogFormat::Text => {
             use std::io::IsTerminal;
