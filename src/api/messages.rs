@@ -59,7 +59,7 @@ pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView 
         name: message.author,
     });
     MessageView {
-        html: (with_html && message.role == Role::Bee).then(|| render::html(&message.content)),
+        html: (with_html && message.role == Role::Bee).then(|| rendered(&message.content)),
         role: message.role,
         content: message.content,
         ts: message.created_at,
@@ -74,6 +74,17 @@ pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView 
     }
 }
 
+/// The longest text that is rendered on a thread that others wait for, bytes.
+const RENDERED_INLINE_BYTES_MAX: usize = 16 * 1024;
+
+/// The sanitised rendering of a reply. A long one takes longer than a thread of the runtime may.
+pub(super) fn rendered(markdown: &str) -> String {
+    if markdown.len() <= RENDERED_INLINE_BYTES_MAX {
+        return render::html(markdown);
+    }
+    tokio::task::block_in_place(|| render::html(markdown))
+}
+
 /// `GET /api/local/sessions/{session_id}/messages` -- the newest ones, oldest first within the page.
 pub async fn list_messages(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
@@ -83,23 +94,15 @@ pub async fn list_messages(app: Arc<App>, req: Request) -> Result<Response, ApiE
     let page = app
         .store
         .read(|tx| messages::list(tx, session.id, query.cursor, query.limit))?;
-    let make = move |app: &App| -> Vec<MessageView> {
-        page.rows
-            .into_iter()
-            .rev()
-            .map(|message| view(app, message, with_html))
-            .collect()
-    };
-    // Rendering a page of long replies takes longer than a thread of the runtime may.
+    let (rows, next) = (page.rows.into_iter().rev(), page.next);
+    let make =
+        || -> Vec<MessageView> { rows.map(|message| view(&app, message, with_html)).collect() };
     let rows = if with_html {
-        let app = app.clone();
-        tokio::task::spawn_blocking(move || make(&app))
-            .await
-            .map_err(ApiError::internal)?
+        tokio::task::block_in_place(make)
     } else {
-        make(&app)
+        make()
     };
-    Ok(page::answer(&req, &rows, page.next))
+    Ok(page::answer(&req, &rows, next))
 }
 
 #[derive(Deserialize)]

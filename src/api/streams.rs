@@ -16,7 +16,6 @@ use crate::app::App;
 use crate::feed::{Item, Reader};
 use crate::http::{ApiError, ErrorCode, Request, Response, sse};
 use crate::model::{Event, EventBody, ExecutionId, SessionId};
-use crate::render;
 use crate::store::events::Scope;
 use crate::store::{StoreError, messages as stored_messages, sessions as stored_sessions};
 
@@ -134,7 +133,7 @@ impl EventStream {
                 session_id,
                 text,
             } => {
-                let html = render::html(&text);
+                let html = messages::rendered(&text);
                 let data = of(
                     execution_id,
                     session_id,

@@ -28,6 +28,9 @@ use crate::store::{Store, StoreError, executions};
 /// How long the supervisor waits before it tries again what the store or the disk refused.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The pause after a start that was refused, so that a queue that cannot go on does not spin.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+
 /// What may be set of the supervisor.
 #[derive(Debug, Clone)]
 pub struct SupervisorLimits {
@@ -311,9 +314,10 @@ impl Supervisor {
         (self.parts.clock)()
     }
 
-    /// A directory for one run alone.
-    fn temp_dir(id: ExecutionId) -> PathBuf {
-        std::env::temp_dir().join(format!("skep-{id}"))
+    /// A directory for one run alone. It holds the instance's id, so that a copy never takes it for its own.
+    fn temp_dir(&self, id: ExecutionId) -> PathBuf {
+        let instance = self.parts.data.instance().id.simple();
+        std::env::temp_dir().join(format!("skep-{instance}-{id}"))
     }
 
     /// Whether an execution is known to be final, for followers of its log.

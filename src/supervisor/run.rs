@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant};
 
-use super::{RETRY_INTERVAL, Supervisor, routing};
+use super::{REFUSED_PAUSE, RETRY_INTERVAL, Supervisor, routing};
 use crate::command::{Ending, FinishExecution, RecordContext, RecordEvent, StartExecution};
 use crate::data_dir::make_dir;
 use crate::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
@@ -67,7 +67,7 @@ impl Supervisor {
         let execution = match started {
             Ok(execution) => execution,
             // It was cancelled since it was taken from the queue.
-            Err(SubmitError::Refused(_)) => return,
+            Err(SubmitError::Refused(_)) => return tokio::time::sleep(REFUSED_PAUSE).await,
             Err(error) => {
                 tracing::warn!(execution.id = %id, %error, "an execution could not be started; it waits");
                 return tokio::time::sleep(RETRY_INTERVAL).await;
@@ -266,7 +266,7 @@ impl Supervisor {
         let media = message.as_ref().map_or(&[][..], |message| &message.media);
         let bee = worker.is_none().then_some(bee);
         let work_dir = self.work_dir(worker.as_ref())?;
-        let temp_dir = Self::temp_dir(execution.id);
+        let temp_dir = self.temp_dir(execution.id);
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&temp_dir)

@@ -21,7 +21,7 @@ impl Supervisor {
             });
         for execution in left {
             tracing::warn!(execution.id = %execution.id, "an execution was interrupted");
-            let _ = fs::remove_dir_all(Self::temp_dir(execution.id));
+            let _ = fs::remove_dir_all(self.temp_dir(execution.id));
             let text = self.recovered_text(&execution);
             let finish = FinishExecution {
                 id: execution.id,

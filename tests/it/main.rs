@@ -7,7 +7,7 @@ mod messages;
 mod process;
 mod readme;
 mod real;
-mod transcripts;
 mod sessions;
 mod support;
+mod transcripts;
 mod workers;
