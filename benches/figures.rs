@@ -302,12 +302,9 @@ impl Server {
         let mut line = || lines.next().expect("a line").expect("text");
         let ready = line();
         let address = ready.rsplit("//").next().expect("an address").to_owned();
-        let mut stream = TcpStream::connect(&address).expect("the server");
         let request =
             format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
+        let answer = ask(&address, &request);
         let took = begin.elapsed();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let code = line().rsplit('=').next().expect("a code").to_owned();
@@ -329,11 +326,7 @@ impl Server {
             self.address,
             body.len()
         );
-        let mut stream = TcpStream::connect(&self.address).expect("the server");
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        field(&answer, "access_token")
+        field(&ask(&self.address, &request), "access_token")
     }
 
     /// Until it has used no time of the processor for a while, at most 5 s.
@@ -386,6 +379,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// One request on a connection of its own.
+fn ask(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the server");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 /// A connection that is kept.

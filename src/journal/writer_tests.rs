@@ -128,14 +128,19 @@ fn finish(id: ExecutionId, text: &str) -> FinishExecution {
     }
 }
 
-/// A disk of its own for the journal, while the tables stay on the real one.
-fn faulty_disk(root: &Path) -> FaultyDisk {
+/// A journal on a disk of its own, while the tables stay on the real one.
+fn on_faulty_disk(root: &Path) -> (FaultyDisk, Arc<Store>, Journal) {
     let faulty = FaultyDisk::new();
     let dirs: Vec<&Path> = root.ancestors().collect();
     for dir in dirs.into_iter().rev() {
         faulty.disk().create_dir(dir).unwrap();
     }
-    faulty
+    let data = DataDir::open(root).unwrap();
+    let opened = materialise::open(&faulty.disk(), &data, CACHE, NOW).unwrap();
+    let store = opened.store.clone();
+    let observer = Box::new(|_: &[Added]| {});
+    let journal = Journal::start(opened, faulty.disk(), &data, limits(), || NOW, observer).unwrap();
+    (faulty, store, journal)
 }
 
 /// A copy by hand: a child process would hold this one's locks until it runs `cp`.
@@ -452,19 +457,7 @@ async fn a_reply_and_its_execution_end_in_one_step() {
 #[tokio::test]
 async fn a_failed_sync_ends_all_writing() {
     let root = TempDir::new().unwrap();
-    let faulty = faulty_disk(root.path());
-    let data = DataDir::open(root.path()).unwrap();
-    let opened = materialise::open(&faulty.disk(), &data, CACHE, NOW).unwrap();
-    let store = opened.store.clone();
-    let journal = Journal::start(
-        opened,
-        faulty.disk(),
-        &data,
-        limits(),
-        || NOW,
-        Box::new(|_| {}),
-    )
-    .unwrap();
+    let (faulty, store, journal) = on_faulty_disk(root.path());
     let ada = worker("Ada");
     journal
         .submit(CreateWorker {
@@ -496,19 +489,7 @@ async fn a_failed_sync_ends_all_writing() {
 #[tokio::test]
 async fn a_full_disk_refuses_and_goes_on() {
     let root = TempDir::new().unwrap();
-    let faulty = faulty_disk(root.path());
-    let data = DataDir::open(root.path()).unwrap();
-    let opened = materialise::open(&faulty.disk(), &data, CACHE, NOW).unwrap();
-    let store = opened.store.clone();
-    let journal = Journal::start(
-        opened,
-        faulty.disk(),
-        &data,
-        limits(),
-        || NOW,
-        Box::new(|_| {}),
-    )
-    .unwrap();
+    let (faulty, store, journal) = on_faulty_disk(root.path());
     let session = Ids.next();
     journal
         .submit(CreateSession {
