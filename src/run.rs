@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::api;
 use crate::app::{App, OneTimeCode, SIGN_IN_MS, random_secret, sha256, system_clock};
@@ -28,7 +28,7 @@ use crate::http::{Assets, CancellationToken, Limits, Origins, Server, server};
 use crate::journal::{Disk, Journal, Opened, SubmitError, WriterLimits, materialise};
 use crate::model::{Account, Ids};
 use crate::store::{Store, StoreError, accounts, events};
-use crate::supervisor::{Parts, Supervisor, SupervisorLimits};
+use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
 use crate::tool::{EngineInfo, Shared};
 
 /// The console, as it ships.
@@ -124,14 +124,12 @@ pub async fn run(
     report(&opened, &data);
     let store = opened.store.clone();
     let feed = Feed::new(store.read(events::last_id)?);
-    let wake = Arc::new(Notify::new());
+    let wake = Arc::new(Wake::default());
     let journal = {
         let (feed, wake) = (feed.clone(), wake.clone());
         let observer = Box::new(move |added: &[Added]| {
             feed.publish(added);
-            if added.iter().any(|event| event.execution_id.is_some()) {
-                wake.notify_one();
-            }
+            wake.see(added);
         });
         Journal::start(
             opened,

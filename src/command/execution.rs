@@ -36,8 +36,7 @@ impl Change for StartExecution {
         if before.status != ExecutionStatus::Pending {
             return Err(Refusal::WrongState("the execution does not wait any more").into());
         }
-        let busy =
-            before.worker_id.is_some() && executions::activity(cx.tx, before.worker_id)?.running;
+        let busy = before.worker_id.is_some() && executions::is_running(cx.tx, before.worker_id)?;
         if busy || session_is_running(cx, &before)? {
             return Err(Refusal::WrongState("its worker or its chat is busy").into());
         }

@@ -148,12 +148,16 @@ pub(super) fn agent(
     }
 }
 
-/// Puts an execution at the end of the queue and says so.
+/// Puts an execution at the end of the queue and says so, with how many of the same worker are before it.
 pub(super) fn enqueue(cx: &mut Apply<'_>, execution: &Execution) -> Result<(), Rejection> {
+    let worker = execution.worker_id;
+    // The bee runs once per chat, so what it runs elsewhere is not in the way.
+    let running = worker.is_some() && executions::is_running(cx.tx, worker)?;
+    let before = executions::waiting(cx.tx, worker)? + u64::from(running);
     executions::insert(cx.tx, execution)?;
     let status = EventBody::Status {
         status: ExecutionStatus::Pending,
-        queue_position: executions::queue_position(cx.tx, execution)?,
+        queue_position: u32::try_from(before).unwrap_or(u32::MAX),
         worker_id: execution.worker_id,
     };
     Ok(cx.emit(

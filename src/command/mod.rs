@@ -210,6 +210,8 @@ pub struct Added {
     pub session_id: Option<SessionId>,
     /// Its execution.
     pub execution_id: Option<ExecutionId>,
+    /// Whether that execution ended with it.
+    pub is_end: bool,
 }
 
 impl<'a> Apply<'a> {
@@ -228,6 +230,7 @@ impl<'a> Apply<'a> {
         at: Millis,
         body: EventBody,
     ) -> Result<(), StoreError> {
+        let is_end = matches!(&body, EventBody::Status { status, .. } if status.is_final());
         let id = events::append(
             self.tx,
             &Event {
@@ -241,6 +244,7 @@ impl<'a> Apply<'a> {
             id,
             session_id,
             execution_id,
+            is_end,
         });
         Ok(())
     }

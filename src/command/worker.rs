@@ -88,7 +88,7 @@ impl Change for UpdateWorker {
             }
             .into());
         }
-        if patch.work_dir.is_some() && executions::activity(cx.tx, Some(self.id))?.running {
+        if patch.work_dir.is_some() && executions::is_running(cx.tx, Some(self.id))? {
             return Err(Refusal::WrongState(
                 "the work directory can only change while the worker is idle",
             )
@@ -131,7 +131,7 @@ impl Change for DeleteWorker {
 
     fn apply(&self, cx: &mut Apply<'_>) -> Result<Worker, Rejection> {
         let worker = workers::get(cx.tx, self.id)?.ok_or(Refusal::NotFound("worker"))?;
-        if executions::activity(cx.tx, Some(self.id))?.running {
+        if executions::is_running(cx.tx, Some(self.id))? {
             return Err(Refusal::WrongState("the worker is still running").into());
         }
         let filter = Filter {

@@ -6,7 +6,7 @@ use redb::ReadableTable;
 
 use super::tables::{
     EXECUTIONS, EXECUTIONS_BY_SESSION, EXECUTIONS_BY_STATUS, EXECUTIONS_BY_WORKER,
-    EXECUTIONS_BY_WORKER_STATUS, QUEUE, QUEUE_BY_EXECUTION,
+    EXECUTIONS_BY_WORKER_STATUS, QUEUE, QUEUE_BY_EXECUTION, QUEUE_LENGTHS,
 };
 use super::{Cursor, Page, StoreError, Tx, WriteTx, codec, meta, page};
 use crate::model::{Execution, ExecutionId, ExecutionStatus, Millis, SessionId, WorkerId};
@@ -170,13 +170,10 @@ pub struct Activity {
     pub last: Option<ExecutionStatus>,
 }
 
-/// How many waiting executions of one worker are counted.
-pub const QUEUE_LENGTH_COUNTED_MAX: usize = 10_000;
-
 /// What a worker does and did, from the index alone.
-pub fn activity(tx: &impl Tx, worker: Option<WorkerId>) -> Result<Activity, StoreError> {
+pub fn activity(tx: &impl Tx, worker_id: Option<WorkerId>) -> Result<Activity, StoreError> {
     let table = tx.table(EXECUTIONS_BY_WORKER_STATUS)?;
-    let worker = worker.map_or(0, WorkerId::as_u128);
+    let worker = worker_id.map_or(0, WorkerId::as_u128);
     let of = |status: ExecutionStatus| {
         table
             .range((worker, status as u8, 0)..=(worker, status as u8, u128::MAX))
@@ -193,16 +190,24 @@ pub fn activity(tx: &impl Tx, worker: Option<WorkerId>) -> Result<Activity, Stor
         }
     }
     Ok(Activity {
-        running: of(ExecutionStatus::Running)?.next().transpose()?.is_some(),
-        pending: of(ExecutionStatus::Pending)?
-            .take(QUEUE_LENGTH_COUNTED_MAX)
-            .count() as u64,
+        running: is_running(tx, worker_id)?,
+        pending: waiting(tx, worker_id)?,
         last: last.map(|(_, status)| match status {
             status if status == ExecutionStatus::Completed as u8 => ExecutionStatus::Completed,
             status if status == ExecutionStatus::Failed as u8 => ExecutionStatus::Failed,
             _ => ExecutionStatus::Cancelled,
         }),
     })
+}
+
+/// Whether a worker (`None` is the bee) runs something.
+pub fn is_running(tx: &impl Tx, worker: Option<WorkerId>) -> Result<bool, StoreError> {
+    let worker = worker.map_or(0, WorkerId::as_u128);
+    let running = ExecutionStatus::Running as u8;
+    let keys = (worker, running, 0)..=(worker, running, u128::MAX);
+    let table = tx.table(EXECUTIONS_BY_WORKER_STATUS)?;
+    let first = table.range(keys)?.next();
+    Ok(first.transpose()?.is_some())
 }
 
 /// All running executions; there are at most as many as may run at once.
@@ -217,6 +222,8 @@ pub fn list_running(tx: &impl Tx) -> Result<Vec<Execution>, StoreError> {
 /// A pending execution's place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
+    /// Where it stands; places only grow.
+    pub place: u64,
     /// The execution.
     pub execution: ExecutionId,
     /// Its worker; `None` is the bee.
@@ -225,14 +232,18 @@ pub struct Waiting {
     pub session: Option<SessionId>,
 }
 
-/// The first execution in the queue that `may_start` accepts. The queue is bounded, and so is this walk.
+/// The first execution at `place` or behind it in the queue that `may_start` accepts. The queue is bounded, and so is
+/// this walk.
 pub fn find_in_queue(
     tx: &impl Tx,
+    place: u64,
     mut may_start: impl FnMut(&Waiting) -> bool,
 ) -> Result<Option<Waiting>, StoreError> {
-    for row in tx.table(QUEUE)?.iter()? {
-        let (execution, worker, session) = row?.1.value();
+    for row in tx.table(QUEUE)?.range(place..)? {
+        let (place, value) = row?;
+        let (execution, worker, session) = value.value();
         let waiting = Waiting {
+            place: place.value(),
             execution: ExecutionId::from_u128(execution),
             worker: (worker != 0).then(|| WorkerId::from_u128(worker)),
             session: (session != 0).then(|| SessionId::from_u128(session)),
@@ -250,25 +261,13 @@ pub fn queue_length(tx: &impl Tx) -> Result<u64, StoreError> {
     Ok(tx.table(QUEUE)?.len()?)
 }
 
-/// How many executions of the same worker wait or run before this one; 0 for one that does not wait.
-pub fn queue_position(tx: &impl Tx, execution: &Execution) -> Result<u32, StoreError> {
-    if execution.status != ExecutionStatus::Pending {
-        return Ok(0);
-    }
-    let table = tx.table(EXECUTIONS_BY_WORKER_STATUS)?;
-    let worker = execution.worker_id.map_or(0, WorkerId::as_u128);
-    let count = |status: ExecutionStatus, end: u128| -> Result<usize, StoreError> {
-        let range = table.range((worker, status as u8, 0)..(worker, status as u8, end))?;
-        Ok(range.take(QUEUE_LENGTH_COUNTED_MAX).count())
-    };
-    let before = count(ExecutionStatus::Pending, execution.id.as_u128())?;
-    // The bee runs once per chat, so what it runs elsewhere is not in the way.
-    let running = if worker == 0 {
-        0
-    } else {
-        count(ExecutionStatus::Running, u128::MAX)?
-    };
-    Ok(u32::try_from(before + running).unwrap_or(u32::MAX))
+/// How many executions of a worker (`None` is the bee) wait.
+pub fn waiting(tx: &impl Tx, worker: Option<WorkerId>) -> Result<u64, StoreError> {
+    let key = worker.map_or(0, WorkerId::as_u128);
+    Ok(tx
+        .table(QUEUE_LENGTHS)?
+        .get(key)?
+        .map_or(0, |row| row.value()))
 }
 
 /// Adds a pending execution at the end of the queue.
@@ -290,7 +289,7 @@ pub fn insert(tx: &WriteTx, execution: &Execution) -> Result<(), StoreError> {
     let session = execution.session_id.map_or(0, SessionId::as_u128);
     tx.table(QUEUE)?.insert(place, (id, worker, session))?;
     tx.table(QUEUE_BY_EXECUTION)?.insert(id, place)?;
-    Ok(())
+    set_waiting(tx, execution.worker_id, |count| count + 1)
 }
 
 /// Changes an execution from `before` to `after`; one that is no longer pending leaves the queue.
@@ -314,7 +313,23 @@ pub fn update(tx: &WriteTx, before: &Execution, after: &Execution) -> Result<(),
             .map(|row| row.value())
     {
         tx.table(QUEUE)?.remove(place)?;
+        set_waiting(tx, after.worker_id, |count| count.saturating_sub(1))?;
     }
+    Ok(())
+}
+
+fn set_waiting(
+    tx: &WriteTx,
+    worker: Option<WorkerId>,
+    change: impl Fn(u64) -> u64,
+) -> Result<(), StoreError> {
+    let count = change(waiting(tx, worker)?);
+    let key = worker.map_or(0, WorkerId::as_u128);
+    let mut table = tx.table(QUEUE_LENGTHS)?;
+    match count {
+        0 => table.remove(key)?,
+        count => table.insert(key, count)?,
+    };
     Ok(())
 }
 

@@ -68,6 +68,8 @@ tables! {
     QUEUE: u64 => (u128, u128, u128) = "queue";
     /// The place of a pending execution in `QUEUE`. Changes together with it.
     QUEUE_BY_EXECUTION: u128 => u64 = "queue_by_execution";
+    /// How many executions of a worker wait. Changes together with `QUEUE`.
+    QUEUE_LENGTHS: u128 => u64 = "queue_lengths";
     /// (session, worker): the engine's own session to resume.
     CONTEXTS: (u128, u128) => &'static [u8] = "contexts";
     /// Stored events by id, a counter that only grows.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use crate::command::{CancelPending, Refusal};
+use crate::command::{Added, CancelPending, Refusal};
 use crate::data_dir::DataDir;
 use crate::engine::{Engines, Stop};
 use crate::execution_log::LogLength;
@@ -58,14 +58,48 @@ pub struct Parts {
     pub limits: SupervisorLimits,
     /// The clock.
     pub clock: fn() -> Millis,
-    /// Notified whenever an execution may have become able to start.
-    pub wake: Arc<Notify>,
+    /// What tells it that an execution may have become able to start.
+    pub wake: Arc<Wake>,
+}
+
+/// Tells the supervisor that the queue has changed.
+#[derive(Default)]
+pub struct Wake {
+    notify: Notify,
+    /// Whether somebody may have come free, and not only joined at the end of the queue.
+    is_freed: AtomicBool,
+}
+
+impl Wake {
+    /// Looks at events that have just become durable; called on the journal's thread.
+    pub fn see(&self, added: &[Added]) {
+        if added.iter().any(|event| event.is_end) {
+            self.freed();
+        } else if added.iter().any(|event| event.execution_id.is_some()) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// A worker, a chat or a place may be free.
+    fn freed(&self) {
+        self.is_freed.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+}
+
+/// How far the queue was looked at since somebody last came free, and whom those up to there wait for.
+#[derive(Default)]
+struct Seen {
+    place: u64,
+    workers: HashSet<WorkerId>,
+    sessions: HashSet<SessionId>,
 }
 
 /// Starts, watches and ends executions.
 pub struct Supervisor {
     parts: Parts,
     running: Mutex<HashMap<ExecutionId, Entry>>,
+    seen: Mutex<Seen>,
     /// Workers that are being deleted: nothing of theirs starts.
     barred: Mutex<HashSet<WorkerId>>,
     /// Told after every end of a run.
@@ -105,6 +139,7 @@ impl Supervisor {
         Arc::new(Self {
             parts,
             running: Mutex::default(),
+            seen: Mutex::default(),
             barred: Mutex::default(),
             ended: watch::Sender::new(0),
             held: AtomicBool::new(held),
@@ -120,7 +155,7 @@ impl Supervisor {
             if self.closing.load(Ordering::Acquire) {
                 return;
             }
-            self.parts.wake.notified().await;
+            self.parts.wake.notify.notified().await;
         }
     }
 
@@ -132,7 +167,7 @@ impl Supervisor {
     /// The queue of a copy goes on.
     pub fn release(&self) {
         self.held.store(false, Ordering::Release);
-        self.parts.wake.notify_one();
+        self.parts.wake.freed();
     }
 
     /// How many executions run.
@@ -197,7 +232,7 @@ impl Supervisor {
     /// Ends every run; what runs is told as interrupted. Nothing starts any more.
     pub async fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.parts.wake.notify_one();
+        self.parts.wake.freed();
         let mut ended = self.ended.subscribe();
         loop {
             let ids: Vec<ExecutionId> = self.running().keys().copied().collect();
@@ -255,7 +290,7 @@ impl Supervisor {
                         supervisor.run(id, stop).await;
                         supervisor.running().remove(&id);
                         supervisor.ended.send_modify(|count| *count += 1);
-                        supervisor.parts.wake.notify_one();
+                        supervisor.parts.wake.freed();
                     });
                 }
                 Ok(None) => return,
@@ -273,23 +308,31 @@ impl Supervisor {
         if running.len() >= self.parts.limits.concurrent_max {
             return Ok(None);
         }
-        let mut busy_workers = self
-            .barred
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        busy_workers.extend(running.values().filter_map(|entry| entry.worker));
-        let mut busy_sessions: HashSet<SessionId> =
-            running.values().filter_map(|entry| entry.session).collect();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.parts.wake.is_freed.swap(false, Ordering::AcqRel) {
+            *seen = Seen::default();
+        }
+        // Whoever waits makes those behind it in the same line wait too, so what was looked at need not be again.
+        let Seen {
+            place,
+            workers,
+            sessions,
+        } = &mut *seen;
+        workers.extend(
+            self.barred
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter(),
+        );
+        workers.extend(running.values().filter_map(|entry| entry.worker));
+        sessions.extend(running.values().filter_map(|entry| entry.session));
         let found = self.parts.store.read(|tx| {
-            executions::find_in_queue(tx, |waiting| {
-                // Whoever waits makes those behind it in the same line wait too.
-                let worker_is_free = waiting
-                    .worker
-                    .is_none_or(|worker| busy_workers.insert(worker));
+            executions::find_in_queue(tx, *place, |waiting| {
+                *place = waiting.place + 1;
+                let worker_is_free = waiting.worker.is_none_or(|worker| workers.insert(worker));
                 let session_is_free = waiting
                     .session
-                    .is_none_or(|session| busy_sessions.insert(session));
+                    .is_none_or(|session| sessions.insert(session));
                 worker_is_free && session_is_free && !running.contains_key(&waiting.execution)
             })
         })?;
@@ -340,6 +383,6 @@ impl Drop for Barred {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.worker);
-        self.supervisor.parts.wake.notify_one();
+        self.supervisor.parts.wake.freed();
     }
 }
