@@ -81,6 +81,7 @@ fn open_in_browser(link: &str) {
     let mut command = Command::new(program);
     command
         .arg(link)
+        .env(crate::guard::NOT_AN_ENGINE, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());

@@ -22,3 +22,7 @@ pub use server::{Control, Guarded, Guards};
 
 /// The hidden subcommand: `skep __guard`.
 pub const SUBCOMMAND: &str = "__guard";
+
+/// A variable that marks a process which the server started for its user, such as a browser, and what that starts: a
+/// sweep leaves it alone.
+pub const NOT_AN_ENGINE: &str = "SKEP_NOT_AN_ENGINE";

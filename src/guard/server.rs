@@ -23,7 +23,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use super::protocol::{
     Ended, KILL, REPORT_BYTES_MAX, Report, SPEC_BYTES_MAX, STOP, Spec, StartError,
 };
-use super::{SUBCOMMAND, tree};
+use super::{NOT_AN_ENGINE, SUBCOMMAND, tree};
 
 /// How long the server tries to kill what a dead guard left behind.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 /// Starts guards, and knows which ones live. A process has one of these.
 ///
 /// Whatever else becomes a child of this process after [`Guards::adopt_orphans`] counts as left behind by a dead guard
-/// and is killed when one dies, so nothing else in the server may start processes.
+/// and is killed when one dies, unless it bears [`NOT_AN_ENGINE`].
 #[derive(Debug)]
 pub struct Guards {
     program: PathBuf,
@@ -148,7 +148,7 @@ impl Guards {
         self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Kills every process that is ours but no living guard's, until there is none. `Err` says how many there still are.
+    /// Kills every process that is ours but no living guard's, until there is none. `Err` says how many there are still.
     fn sweep(&self) -> Result<u32, u32> {
         if !self.adopts.load(Ordering::Relaxed) {
             return Ok(0);
@@ -159,10 +159,12 @@ impl Guards {
         loop {
             let orphans: Vec<Pid> = {
                 let living = self.living();
-                killed.extend(tree::kill_below(me, |pid| !living.contains(&pid)));
+                let is_orphan =
+                    |pid| !living.contains(&pid) && !tree::has_variable(pid, NOT_AN_ENGINE);
+                killed.extend(tree::kill_below(me, is_orphan));
                 tree::children(me)
                     .into_iter()
-                    .filter(|pid| !living.contains(pid))
+                    .filter(|pid| is_orphan(*pid))
                     .collect()
             };
             for orphan in &orphans {

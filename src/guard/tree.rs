@@ -75,6 +75,24 @@ pub(super) fn children(_parent: Pid) -> Vec<Pid> {
     Vec::new()
 }
 
+/// Whether a process was started with that variable.
+#[cfg(target_os = "linux")]
+pub(super) fn has_variable(pid: Pid, name: &str) -> bool {
+    std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).is_ok_and(|environment| {
+        environment.split(|byte| *byte == 0).any(|variable| {
+            variable
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.starts_with(b"="))
+        })
+    })
+}
+
+/// See [`descendants`].
+#[cfg(not(target_os = "linux"))]
+pub(super) fn has_variable(_pid: Pid, _name: &str) -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
 struct Row {
     pid: Pid,

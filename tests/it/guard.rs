@@ -283,6 +283,12 @@ async fn sweep_after_a_killed_guard() {
         .unwrap();
     assert_eq!(first_line(&mut other).await, "ready");
 
+    let mut browser = std::process::Command::new("/bin/sleep")
+        .arg("100")
+        .env(skep::guard::NOT_AN_ENGINE, "1")
+        .spawn()
+        .unwrap();
+
     let mut guarded = guards.start(&sh(HOLDING_ON)).await.unwrap();
     let daemon = pids(&first_line(&mut guarded).await)[0];
     let engine = guarded.pid as i32;
@@ -292,9 +298,11 @@ async fn sweep_after_a_killed_guard() {
     assert!(ended.left_behind_killed >= 2, "{ended:?}");
     assert!(!lives(daemon) && !lives(engine));
 
-    // Another execution is not touched by it.
+    // Another execution is not touched by it, nor is what the server opened for its user.
     let (_, _, ended) = to_end(other).await;
     assert_eq!(ended.code, Some(5));
+    assert!(browser.try_wait().unwrap().is_none());
+    browser.kill().unwrap();
 }
 
 /// An engine of the same user can stop its guard, too.
