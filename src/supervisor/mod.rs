@@ -312,7 +312,7 @@ impl Supervisor {
         if self.parts.wake.is_freed.swap(false, Ordering::AcqRel) {
             *seen = Seen::default();
         }
-        // Whoever waits makes those behind it in the same line wait too, so what was looked at need not be again.
+        // Whoever waits makes those behind it in its chat wait too, so what was looked at need not be again.
         let Seen {
             place,
             workers,
@@ -329,11 +329,14 @@ impl Supervisor {
         let found = self.parts.store.read(|tx| {
             executions::find_in_queue(tx, *place, |waiting| {
                 *place = waiting.place + 1;
-                let worker_is_free = waiting.worker.is_none_or(|worker| workers.insert(worker));
+                // A worker that one of its turns cannot take yet, because its chat is busy with somebody else, is free
+                // for the next.
                 let session_is_free = waiting
                     .session
                     .is_none_or(|session| sessions.insert(session));
-                worker_is_free && session_is_free && !running.contains_key(&waiting.execution)
+                session_is_free
+                    && waiting.worker.is_none_or(|worker| workers.insert(worker))
+                    && !running.contains_key(&waiting.execution)
             })
         })?;
         let Some(next) = found else { return Ok(None) };
