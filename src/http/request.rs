@@ -223,6 +223,10 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             Ok(()) => Ok(value),
             Err(error) => Err((String::new(), error)),
         });
+    // serde would take an array for an object, its items as the fields in the order of our source.
+    if parsed.is_ok() && bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::bad_request("The body: an object is expected"));
+    }
     parsed.map_err(|(path, error)| {
         // A wrong type may be found before the place where the text stops being JSON at all.
         let error = match serde_json::from_slice::<IgnoredAny>(bytes) {
@@ -323,7 +327,9 @@ mod tests {
                 .1
                 .starts_with("tags[0]: ")
         );
-        assert_eq!(refusal("[]").0, ErrorCode::BadRequest);
+        for no_object in ["[]", "[\"a\", null]", "null", "5"] {
+            assert_eq!(refusal(no_object).0, ErrorCode::BadRequest, "{no_object}");
+        }
         assert!(parse_json::<Shape>(b"{\"name\":\"a\",\"unknown\":1}").is_ok());
     }
 
