@@ -8,6 +8,7 @@ mod process;
 mod readme;
 mod real;
 mod sessions;
+mod supervisor;
 mod support;
 mod transcripts;
 mod workers;

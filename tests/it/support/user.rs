@@ -24,9 +24,10 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// What it says; the newline after the last line of a program is nobody's concern.
     #[track_caller]
     pub fn text(&self) -> &str {
-        self.message["content"].as_str().expect("text")
+        self.message["content"].as_str().expect("text").trim_end()
     }
 
     pub fn status(&self) -> &str {
@@ -181,8 +182,12 @@ impl User {
         }
     }
 
-    /// The message that answered for an execution; null when there is none yet.
+    /// The message that answered for an execution; null when there is none, or its chat is gone.
     pub async fn reply(&self, chat: &str, execution: &str) -> Value {
+        let session = self.get(&format!("/api/local/sessions/{chat}")).await;
+        if session.status == 404 {
+            return Value::Null;
+        }
         let messages = self.messages(chat).await;
         let is_reply =
             |message: &&Value| message["role"] == "bee" && message["execution_id"] == execution;
