@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
+mod executions;
 mod guard;
+mod logs;
+mod media;
 mod messages;
 mod process;
 mod readme;
 mod real;
 mod sessions;
+mod streams;
 mod supervisor;
 mod support;
 mod transcripts;

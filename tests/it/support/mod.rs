@@ -15,7 +15,7 @@ pub mod user;
 
 use std::time::Duration;
 
-pub use http::{Answer, Call, Method};
+pub use http::{Answer, Method};
 pub use json::masked;
 pub use server::{Setup, TestServer};
 pub use sse::{Event, EventStream};

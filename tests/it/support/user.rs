@@ -63,6 +63,14 @@ impl User {
         }
     }
 
+    /// The same user with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            access: token.to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub fn call(&self, method: Method, path: &str) -> Call {
         Call::new(self.address, method, path).bearer(&self.access)
     }
