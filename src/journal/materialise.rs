@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::log::{Log, Options, Position, Recovery};
+use super::reader::Records;
 use super::snapshot::{self, Item, SnapshotReader, SnapshotWriter};
 use super::{Disk, JournalError};
 use crate::command::{self, Apply, Rejection};
@@ -221,9 +222,19 @@ fn replay_from(
     if applied >= log.last_seq() {
         return Ok(0);
     }
-    let mut records = log.records(applied + 1, position)?;
+    let records = log.records(applied + 1, position)?;
+    replay_records(store, records, applied, log.last_seq())
+}
+
+/// Applies the records after `applied` up to `last`; tells how many that were.
+pub(super) fn replay_records(
+    store: &Store,
+    mut records: Records,
+    applied: u64,
+    last: u64,
+) -> Result<u64, Error> {
     let mut seq = applied;
-    while seq < log.last_seq() {
+    while seq < last {
         let is_checkpoint =
             (seq - applied) % RECORDS_PER_CHECKPOINT >= RECORDS_PER_CHECKPOINT - RECORDS_PER_COMMIT;
         let tx = store.begin_write(is_checkpoint)?;
@@ -338,7 +349,7 @@ impl copy::Sink for SnapshotSink<'_> {
     }
 }
 
-fn load_snapshot(disk: &Disk, path: &Path, store: &Store) -> Result<(), Error> {
+pub(super) fn load_snapshot(disk: &Disk, path: &Path, store: &Store) -> Result<(), Error> {
     let mut reader = SnapshotReader::open(disk, path)?;
     let tx = store.begin_write(false)?;
     let mut table = String::new();
@@ -351,7 +362,10 @@ fn load_snapshot(disk: &Disk, path: &Path, store: &Store) -> Result<(), Error> {
     Ok(tx.commit()?)
 }
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
+pub(super) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(std::io::Error) -> Error + 'a {
     move |source| Error::Io {
         action,
         path: path.to_owned(),

@@ -16,6 +16,7 @@ mod handle;
 pub mod log;
 pub mod materialise;
 pub mod reader;
+pub mod rebuild;
 mod repair;
 pub mod retention;
 
