@@ -20,6 +20,7 @@
 //!   [`execution_log`].
 //! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`auth`] tokens and
 //!   passwords; [`render`] makes replies safe to show.
+//! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
 //!
 //! Dependencies point one way: cli → run → api → supervisor → engine → tool; api, supervisor and tool write through the
@@ -28,6 +29,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod command;
 pub mod config;

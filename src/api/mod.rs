@@ -5,6 +5,7 @@
 //! allowed, do, answer.
 
 mod auth;
+mod backup;
 mod bee;
 mod caller;
 mod error;
@@ -38,6 +39,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/api/engines", system::list_engines),
         post("/api/resume", system::resume),
         post("/api/purge", system::purge),
+        get("/api/backup", backup::get_backup).scope("admin"),
         post("/api/auth/login", auth::log_in).public().rate("auth"),
         post("/api/auth/refresh", auth::refresh)
             .public()

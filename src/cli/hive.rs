@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::app::system_clock;
+use crate::backup::BackupError;
 use crate::command::Submit;
 use crate::config::{Config, ConfigError, data_dir};
 use crate::data_dir::{DataDir, DataDirError};
@@ -41,6 +42,12 @@ pub enum HiveError {
     /// The server said no, or nothing.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// A backup could not be written, read or unpacked.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Something is damaged; what and where was said before.
+    #[error("{0}")]
+    Damaged(&'static str),
     /// The system refused.
     #[error("{0}")]
     Io(#[from] std::io::Error),

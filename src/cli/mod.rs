@@ -3,14 +3,19 @@
 //! Owns arguments, help and exit codes. Must never know tables or HTTP; a subcommand calls the layers as anyone does.
 //! Start reading at [`Cli`].
 
+mod backup;
+mod check;
 pub mod completions;
 mod control;
 mod hive;
 mod passwd;
+mod progress;
 mod purge;
+mod restore;
 mod serve;
 mod terminal;
 mod token;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -240,6 +245,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Passwd => passwd::set(data),
         Command::Token(asked) => token::create(&asked, data),
+        Command::Backup { out, without_keys } => backup::write(out, !without_keys, data),
+        Command::Restore { dry_run, archive } => restore::restore(&archive, dry_run, data),
+        Command::Verify => verify::verify(data),
         Command::Purge => purge::purge(data),
         _ => return ExitCode::from(EXIT_FAILED),
     };
