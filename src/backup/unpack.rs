@@ -71,6 +71,9 @@ impl Unpacker {
 
     /// Makes links and modes, and everything durable.
     pub fn finish(mut self) -> Result<Unpacked, BackupError> {
+        if self.depth == Depth::Checkable {
+            return Ok(self.done);
+        }
         for (path, target) in &self.links {
             let place = self.root.join(path);
             std::os::unix::fs::symlink(target, &place).map_err(|error| match error.kind() {
@@ -84,9 +87,7 @@ impl Unpacker {
             fs::set_permissions(&place, Permissions::from_mode(mode))
                 .map_err(BackupError::io("set the mode of", &place))?;
         }
-        if self.depth == Depth::Everything {
-            sync(&self.root).map_err(BackupError::io("sync", &self.root))?;
-        }
+        sync(&self.root).map_err(BackupError::io("sync", &self.root))?;
         Ok(self.done)
     }
 

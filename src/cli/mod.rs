@@ -7,6 +7,7 @@ mod backup;
 mod check;
 pub mod completions;
 mod control;
+mod engines;
 mod hive;
 mod passwd;
 mod progress;
@@ -246,10 +247,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Passwd => passwd::set(data),
         Command::Token(asked) => token::create(&asked, data),
         Command::Backup { out, without_keys } => backup::write(out, !without_keys, data),
+        Command::Engines { json } => engines::list(json, data),
         Command::Restore { dry_run, archive } => restore::restore(&archive, dry_run, data),
         Command::Verify => verify::verify(data),
         Command::Purge => purge::purge(data),
-        _ => return ExitCode::from(EXIT_FAILED),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

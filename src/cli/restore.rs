@@ -49,8 +49,6 @@ pub fn restore(from: &Path, is_dry_run: bool, data: Option<PathBuf>) -> Result<(
     unpacker.progress.end();
     // What does not know that it is a copy would go on with the queue of the original.
     forget_place(&root)?;
-    let unpacked = unpacker.unpacker.finish()?;
-    notes.extend(unpacked.notes.iter().cloned());
     let circumstances = Circumstances {
         is_copy: true,
         is_running: false,
@@ -59,7 +57,12 @@ pub fn restore(from: &Path, is_dry_run: bool, data: Option<PathBuf>) -> Result<(
     let (report, tables) = check(&root, staging.path(), circumstances);
     let is_usable = tables.is_some();
     drop(tables);
-    for note in notes.iter().chain(&report.notes) {
+    // Links and read-only directories come when nothing can fail any more: what is given up can then be removed.
+    let unpacked = match is_usable {
+        true => unpacker.unpacker.finish()?,
+        false => Unpacked::default(),
+    };
+    for note in notes.iter().chain(&unpacked.notes).chain(&report.notes) {
         eprintln!("note: {note}");
     }
     for damage in &report.damage {
