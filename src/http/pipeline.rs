@@ -235,6 +235,7 @@ impl<S: Authenticate> Pipeline<S> {
         id: &RequestId,
         cross_origin: Option<CrossOrigin>,
     ) {
+        let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();
         let is_document = headers
             .get(CONTENT_TYPE)
@@ -243,9 +244,12 @@ impl<S: Authenticate> Pipeline<S> {
             true => &self.document_policy,
             false => &self.resource_policy,
         };
-        headers
-            .entry(CONTENT_SECURITY_POLICY)
-            .or_insert_with(|| policy.clone());
+        // A browser takes the headers of a 304 for those of what it has kept: a page would get the policy of a picture.
+        if !is_unchanged {
+            headers
+                .entry(CONTENT_SECURITY_POLICY)
+                .or_insert_with(|| policy.clone());
+        }
         add_safety_headers(headers);
         if is_document {
             for (name, value) in DOCUMENT_HEADERS {
