@@ -9,6 +9,9 @@ pub mod archive;
 pub mod source;
 pub mod unpack;
 
+#[cfg(test)]
+mod hostile;
+
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};

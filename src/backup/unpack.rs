@@ -91,13 +91,13 @@ impl Unpacker {
         Ok(self.done)
     }
 
-    fn parents(&self, path: &Path) -> Result<(), BackupError> {
-        match path.parent() {
+    fn parents(&self, entry: &Entry) -> Result<(), BackupError> {
+        match entry.path.parent() {
             Some(parent) => DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(self.root.join(parent))
-                .map_err(BackupError::io("create", parent)),
+                .map_err(|error| twice("create the directory of", entry, error)),
             None => Ok(()),
         }
     }
@@ -192,15 +192,15 @@ impl Sink for Unpacker {
                         free: self.free,
                     });
                 }
-                self.parents(&entry.path)?;
+                self.parents(entry)?;
                 self.file(entry, part, *bytes, content)
             }
             Kind::Directory => {
-                self.parents(&entry.path)?;
+                self.parents(entry)?;
                 self.directory(entry, part)
             }
             Kind::Link { target } => {
-                self.parents(&entry.path)?;
+                self.parents(entry)?;
                 self.link(entry, target);
                 Ok(())
             }
