@@ -18,6 +18,8 @@ use super::{BackupError, DEPTH_MAX, Entry, Kind, Part, Sink};
 
 /// How many segments and snapshots are held open at once. There are two generations of each.
 const HELD_OPEN_MAX: usize = 512;
+/// How often these files are listed again because one of them went away meanwhile.
+const ATTEMPTS_MAX: usize = 100;
 /// A file up to this length is read before it is announced, so that its length is certain.
 const SMALL_BYTES_MAX: u64 = 256 << 10;
 
@@ -72,20 +74,38 @@ struct Held {
 }
 
 impl Held {
+    /// Opens all of them as they are at one time: a part that was listed before a purge and opened after it could have a
+    /// gap.
     fn open(root: &OwnedFd, part: Part) -> Result<Self, BackupError> {
         let path = Path::new(part.name());
-        let mut held = Self {
-            part,
-            dir: None,
-            files: Vec::new(),
-        };
         let dir = match open_dir(root, OsStr::new(part.name())) {
             Ok(dir) => dir,
-            Err(Errno::NOENT) => return Ok(held),
+            Err(Errno::NOENT) => {
+                return Ok(Self {
+                    part,
+                    dir: None,
+                    files: Vec::new(),
+                });
+            }
             Err(error) => return Err(failed("open", path, error)),
         };
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(files) = Self::open_all(&dir, part)? {
+                return Ok(Self {
+                    part,
+                    dir: Some(dir),
+                    files,
+                });
+            }
+        }
+        Err(failed("open all of", path, Errno::BUSY))
+    }
+
+    /// `None` if one of them went away.
+    fn open_all(dir: &OwnedFd, part: Part) -> Result<Option<Vec<(PathBuf, OwnedFd)>>, BackupError> {
+        let path = Path::new(part.name());
         let mut names = Vec::new();
-        for name in names_in(&dir, path)? {
+        for name in names_in(dir, path)? {
             let name = name?;
             if part.takes(&name) {
                 names.push(name);
@@ -95,15 +115,15 @@ impl Held {
         if names.len() > HELD_OPEN_MAX {
             return Err(failed("hold open all of", path, Errno::MFILE));
         }
+        let mut files = Vec::new();
         for name in names {
-            match open_file(&dir, &name) {
-                Ok(file) => held.files.push((path.join(&name), file)),
-                Err(Errno::NOENT) => {}
+            match open_file(dir, &name) {
+                Ok(file) => files.push((path.join(&name), file)),
+                Err(Errno::NOENT) => return Ok(None),
                 Err(error) => return Err(failed("open", &path.join(&name), error)),
             }
         }
-        held.dir = Some(dir);
-        Ok(held)
+        Ok(Some(files))
     }
 
     fn read(self, walk: &mut Walk<'_>) -> Result<(), BackupError> {

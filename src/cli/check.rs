@@ -132,9 +132,12 @@ pub fn check(
 }
 
 fn cannot_rebuild(error: &materialise::Error) -> String {
-    format!(
-        "the tables cannot be made from snapshots and journal: {error}; restore a backup with `skep restore`"
-    )
+    let remedy = match error {
+        // It says so itself.
+        materialise::Error::Gap { .. } => "",
+        _ => "; restore a backup with `skep restore`",
+    };
+    format!("the tables cannot be made from snapshots and journal: {error}{remedy}")
 }
 
 fn check_snapshots(disk: &Disk, root: &Path, report: &mut Report) {

@@ -254,6 +254,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough.
+        Err(HiveError::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::from(EXIT_FAILED)
+        }
         Err(error) => {
             eprintln!("skep: {error}");
             let is_usage = matches!(&error, HiveError::Config(error) if error.is_usage());

@@ -1,8 +1,10 @@
 //! A secret from the keyboard, without showing it.
 
-use std::io::{self, IsTerminal, Read, Stdin, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Stdin, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 /// The most that is read of a secret.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -44,6 +46,8 @@ impl<'a> Silence<'a> {
         let before = tcgetattr(terminal)?;
         let mut silent = before.clone();
         silent.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(terminal, OptionalActions::Flush, &silent)?;
         Ok(Self { terminal, before })
     }
@@ -64,7 +68,7 @@ fn ask(terminal: &Stdin, prompt: &str) -> io::Result<String> {
 }
 
 /// A line as a terminal in raw mode gives it.
-fn read_line(keys: impl Read) -> io::Result<String> {
+fn read_line(keys: impl BufRead) -> io::Result<String> {
     let mut line = Vec::new();
     for key in keys.bytes() {
         match key? {

@@ -3,6 +3,7 @@
 
 mod auth;
 mod executions;
+mod cli;
 mod guard;
 mod logs;
 mod media;
