@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
-mod executions;
 mod cli;
+mod executions;
 mod guard;
 mod logs;
 mod media;
