@@ -33,7 +33,10 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
         )
     };
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
+        // What is no directory is for whoever opens it to refuse, by its name.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(String::new());
+        }
         Err(error) => return Err(whole(error.to_string())),
         Ok(metadata) if !metadata.is_file() => return Err(whole("is not a file".to_owned())),
         Ok(_) => {}

@@ -1,4 +1,7 @@
 //! From what was asked for to the answer: the tools are called, what they say is put in words.
+//!
+//! Owns the words of every answer, one file per family of tools. Must never know how a question was understood. Start
+//! reading at [`Answerer::answer`].
 
 mod attachments;
 mod files;

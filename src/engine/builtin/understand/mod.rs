@@ -1,5 +1,7 @@
 //! From what people write to what they ask for: plain rules, tried in order. What the whole message is comes first
 //! ([`sentence`]), then what its first word says ([`command`]).
+//!
+//! Owns the rules, one file per family of requests. Must never know tools or answers. Start reading at [`understand`].
 
 mod files;
 mod notes;
