@@ -3,8 +3,11 @@
 
 mod auth;
 mod cli;
+mod copies;
+mod crash;
 mod executions;
 mod guard;
+mod http;
 mod logs;
 mod media;
 mod messages;
@@ -12,8 +15,10 @@ mod process;
 mod readme;
 mod real;
 mod sessions;
+mod startup;
 mod streams;
 mod supervisor;
 mod support;
+mod tidy;
 mod transcripts;
 mod workers;

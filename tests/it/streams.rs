@@ -289,7 +289,7 @@ async fn a_deleted_chat_says_so_everywhere() {
     user.delete(&format!("/api/local/sessions/{chat}"))
         .await
         .expect(200);
-    let last = own.to_end().await.pop().expect("an event");
+    let last = own.rest().await.pop().expect("an event");
     assert!(last.is("deleted"), "{last:?}");
     let deleted = all.find(|event| event.is("deleted")).await;
     assert_eq!(deleted.data["session_id"], chat.as_str());
@@ -334,7 +334,7 @@ async fn a_stream_ends_when_its_token_does() {
     short["exp"] = (now_s() + 2).into();
     let user = user.with_token(&signed(&server, &short));
     let stream = user.chat_events(&chat, None).await;
-    let last = stream.to_end().await.pop().expect("an event");
+    let last = stream.rest().await.pop().expect("an event");
     assert!(last.is("expired"), "{last:?}");
     user.get(&format!("/api/local/sessions/{chat}/stream"))
         .await
@@ -378,7 +378,7 @@ async fn a_server_that_stops_ends_its_streams() {
     let server = TestServer::start().await;
     let user = server.log_in().await;
     let stream = user.events("/api/stream", None).await;
-    let ended = tokio::spawn(stream.to_end());
+    let ended = tokio::spawn(stream.rest());
     let begun = std::time::Instant::now();
     server.stop().await;
     ended.await.unwrap();

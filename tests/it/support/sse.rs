@@ -140,7 +140,7 @@ impl EventStream {
     }
 
     /// Everything up to the end of the stream.
-    pub async fn to_end(mut self) -> Vec<Event> {
+    pub async fn rest(mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
             events.push(event);

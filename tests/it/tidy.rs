@@ -1,0 +1,388 @@
+//! House rules that a machine can see, so that `cargo test` is the whole gate.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Longer ones hold a second subject; these are tables of cases, or one subject that does not part.
+const LONG_FILES: [&str; 5] = [
+    "src/journal/tests.rs",
+    "src/journal/faulty_disk.rs",
+    "src/engine/builtin/tests.rs",
+    "src/http/tests.rs",
+    "src/render.rs",
+];
+const LINES_MAX: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_under(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every source by its path from the root, without what only tests see and without comments.
+fn sources() -> BTreeMap<String, String> {
+    let texts: BTreeMap<PathBuf, String> = files_under("src", "rs")
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    let for_tests: Vec<PathBuf> = texts
+        .iter()
+        .flat_map(|(path, text)| modules_for_tests(path, text))
+        .collect();
+    let mut sources = BTreeMap::new();
+    for (path, text) in texts {
+        if for_tests.contains(&path) {
+            continue;
+        }
+        let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        sources.insert(name.to_owned(), code.collect::<Vec<_>>().join("\n"));
+    }
+    assert!(sources.len() > 50, "the sources are where they were");
+    sources
+}
+
+/// The files of `#[cfg(test)] mod name;`.
+fn modules_for_tests(path: &Path, text: &str) -> Vec<PathBuf> {
+    let is_folder = path.ends_with("mod.rs") || path.ends_with("lib.rs");
+    let folder = if is_folder {
+        path.parent().unwrap().to_owned()
+    } else {
+        path.with_extension("")
+    };
+    let declared = text.split("#[cfg(test)]\n").skip(1);
+    let names = declared.filter_map(|rest| {
+        let line = rest.lines().next()?.trim_start_matches("pub(crate) ");
+        line.strip_prefix("mod ")?.strip_suffix(';')
+    });
+    names
+        .map(|name| folder.join(name).with_extension("rs"))
+        .collect()
+}
+
+/// Whether a word stands there by itself.
+fn names(code: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(at, _)| {
+        !code[..at].chars().next_back().is_some_and(is_part)
+            && !code[at + word.len()..].chars().next().is_some_and(is_part)
+    })
+}
+
+/// Checks that only files under these places say this.
+fn only(places: &[&str], says: impl Fn(&str) -> bool, rule: &str) {
+    let sources = sources();
+    let breaking: Vec<&String> = sources
+        .iter()
+        .filter(|(name, code)| !places.iter().any(|place| name.starts_with(place)) && says(code))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(breaking.is_empty(), "{rule}: {breaking:?}");
+    let keeps = |place: &&&str| {
+        sources
+            .iter()
+            .any(|(name, code)| name.starts_with(**place) && says(code))
+    };
+    assert!(
+        places.iter().any(|place| keeps(&place)),
+        "{rule}: nobody says it any more, so the rule checks nothing"
+    );
+}
+
+#[test]
+fn only_the_codec_names_bincode() {
+    only(
+        &["src/store/codec.rs"],
+        |code| names(code, "bincode"),
+        "values are encoded in one file",
+    );
+}
+
+#[test]
+fn only_the_store_names_redb() {
+    only(
+        &["src/store/"],
+        |code| code.contains("redb::"),
+        "tables are the store's",
+    );
+}
+
+#[test]
+fn only_the_guard_starts_processes() {
+    let starts = |code: &str| code.contains("Command::new(") && names(code, "spawn");
+    only(
+        &["src/guard/", "src/cli/serve.rs"],
+        starts,
+        "engines run under the guard",
+    );
+    let is_in_library = |code: &str| code.contains("process::Command");
+    only(
+        &["src/guard/", "src/cli/"],
+        is_in_library,
+        "engines run under the guard",
+    );
+}
+
+#[test]
+fn only_the_journal_begins_write_transactions() {
+    only(
+        &["src/journal/", "src/store/mod.rs"],
+        |code| code.contains("begin_write("),
+        "one write path",
+    );
+}
+
+#[test]
+fn changes_are_deterministic() {
+    for (name, code) in sources()
+        .iter()
+        .filter(|(name, _)| name.starts_with("src/command/"))
+    {
+        for forbidden in [
+            "SystemTime",
+            "Instant",
+            "getrandom",
+            "now_v7",
+            "std::fs",
+            "std::env",
+            "HashMap",
+            "tokio",
+        ] {
+            assert!(
+                !names(code, forbidden) && !code.contains(&format!("{forbidden}::")),
+                "{name} uses {forbidden}"
+            );
+        }
+    }
+}
+
+/// An arrow the other way is a design question.
+#[test]
+fn dependencies_point_one_way() {
+    for (folder, never) in [
+        (
+            "src/model/",
+            vec![
+                "store",
+                "journal",
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "feed",
+                "command",
+                "app",
+            ],
+        ),
+        (
+            "src/command/",
+            vec![
+                "journal",
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "feed",
+                "app",
+                "config",
+            ],
+        ),
+        (
+            "src/store/",
+            vec![
+                "journal",
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "feed",
+                "app",
+                "config",
+                "command",
+            ],
+        ),
+        (
+            "src/journal/",
+            vec![
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "feed",
+                "app",
+                "config",
+            ],
+        ),
+        (
+            "src/feed/",
+            vec![
+                "journal",
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "app",
+                "config",
+            ],
+        ),
+        (
+            "src/http/",
+            vec![
+                "store",
+                "journal",
+                "api",
+                "supervisor",
+                "engine",
+                "feed",
+                "model",
+                "command",
+                "app",
+            ],
+        ),
+        ("src/engine/", vec!["api", "http", "supervisor", "app"]),
+        ("src/supervisor/", vec!["api", "http", "app"]),
+        (
+            "src/execution_log/",
+            vec![
+                "store",
+                "journal",
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "app",
+            ],
+        ),
+    ] {
+        for (name, code) in sources()
+            .iter()
+            .filter(|(name, _)| name.starts_with(folder))
+        {
+            for module in &never {
+                assert!(
+                    !code.contains(&format!("crate::{module}::")),
+                    "{name} knows {module}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_from_outside_is_unwrapped() {
+    for (name, code) in sources() {
+        for word in [".unwrap()", "todo!(", "unimplemented!(", "dbg!("] {
+            assert!(!code.contains(word), "{name} says {word}");
+        }
+    }
+}
+
+#[test]
+fn files_hold_one_subject() {
+    for folder in ["src", "tests"] {
+        for path in files_under(folder, "rs") {
+            let name = path
+                .strip_prefix(root())
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+            let may_be_long = folder == "tests" || LONG_FILES.contains(&name.as_str());
+            assert!(
+                lines <= LINES_MAX || may_be_long,
+                "{name} has {lines} lines: name its second subject and move it"
+            );
+        }
+    }
+    for name in LONG_FILES {
+        assert!(
+            root().join(name).exists(),
+            "{name} is gone; take it off the list"
+        );
+    }
+}
+
+#[test]
+fn every_folder_says_what_it_owns() {
+    for (name, _) in sources()
+        .iter()
+        .filter(|(name, _)| name.ends_with("/mod.rs"))
+    {
+        let text = std::fs::read_to_string(root().join(name)).unwrap();
+        let head: Vec<&str> = text
+            .lines()
+            .map_while(|line| line.strip_prefix("//!"))
+            .map(str::trim)
+            .collect();
+        let head = head.join(" ").to_lowercase();
+        assert!(
+            head.contains("start reading at"),
+            "{name}: where to start reading"
+        );
+        assert!(head.contains("own"), "{name}: what it owns");
+    }
+}
+
+#[test]
+fn every_module_of_the_console_is_loaded_at_once() {
+    let page = std::fs::read_to_string(root().join("assets/index.html")).unwrap();
+    let assets = root().join("assets");
+    for path in files_under("assets/js", "js") {
+        let url = format!("/{}", path.strip_prefix(&assets).unwrap().to_str().unwrap());
+        let mentioned = page.contains(&format!("rel=\"modulepreload\" href=\"{url}\""))
+            || page.contains(&format!("src=\"{url}\""));
+        assert!(mentioned, "{url} is not in index.html");
+    }
+    for url in page
+        .split("href=\"/")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+    {
+        assert!(
+            url.is_empty() || assets.join(url).exists(),
+            "{url} does not exist"
+        );
+    }
+}
+
+/// No inline code, and nothing from elsewhere: the policy forbids it, so it would not even run.
+#[test]
+fn the_console_keeps_to_its_own_policy() {
+    let mut files = files_under("assets", "js");
+    files.extend(files_under("assets", "html"));
+    files.extend(files_under("assets", "css"));
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.display();
+        for word in [
+            "eval(",
+            "new Function",
+            "style=\"",
+            "onclick=\"",
+            "onload=\"",
+            "@import url(\"http",
+            "src=\"http",
+        ] {
+            assert!(!text.contains(word), "{name} says {word}");
+        }
+    }
+}
