@@ -7,7 +7,7 @@ const HUES = 8;
 function hueOf(name) {
   let hash = 0x811c9dc5;
   for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193) >>> 0;
-  return (hash ^ (hash >>> 15)) % HUES;
+  return ((hash ^ (hash >>> 15)) >>> 0) % HUES;
 }
 
 /**
