@@ -2,7 +2,7 @@
 //!
 //! Owns how a server is started, spoken to and ended. Must never reach into the crate: a test that needs more than the
 //! wire, the process and the data directory belongs beside the code. Start reading at [`TestServer`] and [`User`].
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod engine;
 pub mod http;

@@ -1,0 +1,290 @@
+//! A real browser, driven through its own driver (W3C WebDriver) by the client that the other tests use.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::support::http::{Call, Method};
+use crate::support::{PATIENCE, TestServer};
+
+/// How WebDriver names an element in JSON.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Where browsers are.
+const BROWSERS: [&str; 5] = [
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome",
+    "/snap/bin/chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+];
+/// Ours alone: nothing is remembered, nothing else is asked, and it runs where there is neither screen nor user.
+const ARGUMENTS: [&str; 12] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--window-size=1200,900",
+];
+
+/// One browser with one window and a profile of its own.
+pub struct Browser {
+    address: SocketAddr,
+    session: String,
+    driver: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub async fn start() -> Self {
+        let profile = tempfile::tempdir().expect("a temporary directory");
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .env("HOME", profile.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("chromedriver is installed; tests/run.sh does that");
+        let mut lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
+        let port = timeout(PATIENCE, async {
+            loop {
+                let line = lines
+                    .next_line()
+                    .await
+                    .expect("a line")
+                    .expect("the driver says its port");
+                if let Some(rest) = line.split("started successfully on port ").nth(1) {
+                    break rest.trim_end_matches('.').parse::<u16>().expect("a port");
+                }
+            }
+        });
+        let port = port.await.expect("the driver starts");
+        // Nobody reads what else it says; it must not wait for that.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut arguments: Vec<String> = ARGUMENTS.map(str::to_owned).to_vec();
+        arguments.push(format!(
+            "--user-data-dir={}",
+            profile.path().join("profile").display()
+        ));
+        let mut options = json!({ "args": arguments });
+        if let Some(binary) = BROWSERS.iter().find(|path| Path::new(path).exists()) {
+            options["binary"] = json!(binary);
+        }
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+            "timeouts": { "script": PATIENCE.as_millis() as u64, "pageLoad": PATIENCE.as_millis() as u64 },
+        } } });
+        let mut browser = Self {
+            address,
+            session: String::new(),
+            driver,
+            _profile: profile,
+        };
+        let made = browser
+            .command(Method::Post, "", &wanted)
+            .await
+            .expect("a browser");
+        browser.session = made["sessionId"].as_str().expect("a session").to_owned();
+        browser
+    }
+
+    /// A browser that has opened the printed link.
+    pub async fn signed_in(server: &TestServer) -> Self {
+        let browser = Self::start().await;
+        browser
+            .go(&format!("http://{}/#code={}", server.address, server.code))
+            .await;
+        browser
+            .until("document.querySelector('.composer-input')")
+            .await;
+        browser
+    }
+
+    async fn command(&self, method: Method, path: &str, body: &Value) -> Result<Value, String> {
+        let path = match &*self.session {
+            "" => format!("/session{path}"),
+            session => format!("/session/{session}{path}"),
+        };
+        let call = Call::new(self.address, method, &path);
+        let call = if method == Method::Post {
+            call.json(body)
+        } else {
+            call
+        };
+        let answer = timeout(PATIENCE * 2, call.try_send())
+            .await
+            .map_err(|_| format!("{path}: no answer"))?;
+        let answer = answer.map_err(|error| format!("{path}: {error}"))?;
+        let mut value: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        let value = value["value"].take();
+        match answer.status {
+            200 => Ok(value),
+            _ => Err(format!("{path}: {}: {}", value["error"], value["message"])),
+        }
+    }
+
+    pub async fn go(&self, url: &str) {
+        self.command(Method::Post, "/url", &json!({ "url": url }))
+            .await
+            .expect("it goes there");
+    }
+
+    pub async fn reload(&self) {
+        self.command(Method::Post, "/refresh", &json!({}))
+            .await
+            .expect("it loads again");
+    }
+
+    pub async fn url(&self) -> String {
+        let url = self
+            .command(Method::Get, "/url", &json!({}))
+            .await
+            .expect("an address");
+        url.as_str().expect("text").to_owned()
+    }
+
+    /// The value of an expression, now.
+    pub async fn read(&self, expression: &str) -> Value {
+        let body = json!({ "script": format!("return ({expression})"), "args": [] });
+        self.command(Method::Post, "/execute/sync", &body)
+            .await
+            .expect("it can be read")
+    }
+
+    pub async fn text(&self, selector: &str) -> String {
+        let text = self
+            .read(&format!(
+                "document.querySelector({selector:?})?.textContent"
+            ))
+            .await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits in the page until an expression is true.
+    pub async fn until(&self, expression: &str) {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             const look = () => {{ if ({expression}) done(true); else setTimeout(look, 10); }};
+             look();"
+        );
+        let body = json!({ "script": script, "args": [] });
+        let begun = std::time::Instant::now();
+        // A page that goes away takes the wait with it; the next one is asked again.
+        while let Err(error) = self.command(Method::Post, "/execute/async", &body).await {
+            if begun.elapsed() > PATIENCE {
+                let page = self.text("body").await;
+                panic!(
+                    "never true: {expression}\n{error}\nthe page says: {page}\n{:?}",
+                    self.console().await
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn find(&self, selector: &str) -> String {
+        self.until(&format!("document.querySelector({selector:?})"))
+            .await;
+        let body = json!({ "using": "css selector", "value": selector });
+        let found = self.command(Method::Post, "/element", &body).await;
+        found.unwrap_or_else(|error| panic!("{selector}: {error}"))[ELEMENT]
+            .as_str()
+            .expect("an element")
+            .to_owned()
+    }
+
+    /// Clicks as a user does: what is hidden or covered cannot be clicked.
+    pub async fn click(&self, selector: &str) {
+        let element = self.find(selector).await;
+        let clicked = self
+            .command(
+                Method::Post,
+                &format!("/element/{element}/click"),
+                &json!({}),
+            )
+            .await;
+        clicked.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Types as a user does.
+    pub async fn type_into(&self, selector: &str, text: &str) {
+        let element = self.find(selector).await;
+        let body = json!({ "text": text });
+        let typed = self
+            .command(Method::Post, &format!("/element/{element}/value"), &body)
+            .await;
+        typed.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Writes a message and sends it with Enter.
+    pub async fn say(&self, text: &str) {
+        self.type_into(".composer-input", &format!("{text}\u{e007}"))
+            .await;
+    }
+
+    /// What the page's console holds since it was asked last.
+    pub async fn console(&self) -> Vec<String> {
+        let entries = self
+            .command(Method::Post, "/se/log", &json!({ "type": "browser" }))
+            .await
+            .unwrap_or_default();
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        let is_bad = |entry: &&Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+        entries
+            .iter()
+            .filter(is_bad)
+            .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Checks that the page had nothing to complain about: no error, nothing that the policy forbade.
+    pub async fn has_no_complaints(&self) {
+        self.complains_only_about(&[]).await;
+    }
+
+    pub async fn complains_only_about(&self, expected: &[&str]) {
+        let mut complaints = self.console().await;
+        complaints.retain(|complaint| !expected.iter().any(|known| complaint.contains(known)));
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}
+
+/// The driver, when it is told, ends the browser and waits for that; killed, it would leave the browser behind.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let request = format!(
+            "DELETE /session/{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.session, self.address
+        );
+        let ended = TcpStream::connect(self.address).and_then(|mut socket| {
+            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.write_all(request.as_bytes())?;
+            // It answers once the browser is gone, and keeps the connection.
+            socket.read(&mut [0; 256])
+        });
+        if let Err(error) = ended {
+            eprintln!("the browser may have been left behind: {error}");
+        }
+        let _ = self.driver.start_kill();
+    }
+}
