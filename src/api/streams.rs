@@ -1,5 +1,6 @@
 //! Streams of events (SSE).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,13 @@ use crate::model::{Event, EventBody, ExecutionId, SessionId};
 use crate::store::events::Scope;
 use crate::store::{StoreError, messages as stored_messages, sessions as stored_sessions};
 
+/// The shortest time between two renderings of running replies on one stream, and how many times as long as the last
+/// one took: rendering never takes more than a twentieth of a thread.
+const RENDER_INTERVAL: Duration = Duration::from_millis(150);
+const RENDER_REST_FACTOR: u32 = 20;
+/// Running replies are rendered up to this size, bytes; what follows comes as deltas until the reply is whole.
+const RENDER_BYTES_MAX: usize = 32 * 1024;
+
 /// Where a client was (HTML, server-sent events).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -37,6 +45,9 @@ pub async fn stream_execution(app: Arc<App>, req: Request) -> Result<Response, A
 }
 
 /// `GET /api/stream` -- the events of all chats and executions.
+///
+/// On every stream `?html=true` adds transient `html` events, `{execution_id, bytes, html}`: the rendering of the first
+/// `bytes` bytes of a reply that is being written, after the delta that brought it there.
 pub async fn stream_all(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     let caller = require(&req)?;
     open(app, &req, &caller, Scope::All)
@@ -50,7 +61,16 @@ struct EventStream {
     /// When the caller's token ends.
     expires: Option<Instant>,
     is_over: bool,
+    rendering: Option<Rendering>,
     _room: OwnedSemaphorePermit,
+}
+
+/// What `?html=true` adds: replies that are being written, rendered now and then.
+struct Rendering {
+    /// How far this stream has shown each reply that grew since it was last rendered, bytes.
+    grown: BTreeMap<ExecutionId, usize>,
+    /// When the next one may be rendered.
+    due: Instant,
 }
 
 fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<Response, ApiError> {
@@ -67,6 +87,13 @@ fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<R
         scope,
         expires: left.map(|left| Instant::now() + left),
         is_over: false,
+        rendering: req
+            .query::<bool>("html")?
+            .unwrap_or(false)
+            .then(|| Rendering {
+                grown: BTreeMap::new(),
+                due: Instant::now(),
+            }),
         _room: room,
     };
     let frames = stream::unfold(stream, |mut stream| async move {
@@ -94,8 +121,21 @@ impl EventStream {
                     None => std::future::pending().await,
                 }
             };
+            let due = self.rendering.as_ref().and_then(Rendering::next_at);
+            let rendering_due = async {
+                match due {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             let item = tokio::select! {
                 item = self.reader.next() => item,
+                () = rendering_due => {
+                    match self.render_next() {
+                        Some(frame) => return Some(frame),
+                        None => continue,
+                    }
+                }
                 () = expired => {
                     self.is_over = true;
                     return Some(frame(None, "expired", &json!({})));
@@ -147,6 +187,9 @@ impl EventStream {
                 offset,
                 text,
             } => {
+                if let Some(rendering) = &mut self.rendering {
+                    rendering.grown.insert(execution_id, offset + text.len());
+                }
                 let data = of(
                     execution_id,
                     session_id,
@@ -164,6 +207,27 @@ impl EventStream {
                 &of(execution_id, session_id, json!({ "text": text })),
             )),
         })
+    }
+
+    /// One reply that grew, as far as this stream has shown it; `None` when it has ended or is too long.
+    fn render_next(&mut self) -> Option<Bytes> {
+        let rendering = self.rendering.as_mut()?;
+        let (execution_id, shown) = rendering.grown.pop_first()?;
+        let reply = self.app.feed.live(Scope::Execution(execution_id)).pop()?;
+        let mut text = reply.text();
+        if shown > RENDER_BYTES_MAX || !text.is_char_boundary(shown) {
+            return None;
+        }
+        text.truncate(shown);
+        let began = Instant::now();
+        let html = messages::rendered(&text);
+        rendering.due = Instant::now() + RENDER_INTERVAL.max(began.elapsed() * RENDER_REST_FACTOR);
+        let data = of(
+            execution_id,
+            reply.session_id,
+            json!({ "bytes": shown, "html": html }),
+        );
+        Some(frame(None, "html", &data))
     }
 
     /// The frame of a stored event: written once, then shared with every other stream that shows it.
@@ -255,6 +319,12 @@ impl EventStream {
             .store
             .read(|tx| stored_messages::get(tx, session, seq))?;
         Ok(found.map(|message| json!(messages::view(&self.app, message, true))))
+    }
+}
+
+impl Rendering {
+    fn next_at(&self) -> Option<Instant> {
+        (!self.grown.is_empty()).then_some(self.due)
     }
 }
 

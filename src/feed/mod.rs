@@ -173,8 +173,8 @@ impl Feed {
         self.all.send_modify(|tick| tick.live += 1);
     }
 
-    /// The running replies of a scope.
-    fn live(&self, scope: Scope) -> Vec<Arc<LiveReply>> {
+    /// The replies of a scope that are being written.
+    pub fn live(&self, scope: Scope) -> Vec<Arc<LiveReply>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let shows = |reply: &&Arc<LiveReply>| match scope {
             Scope::All => true,

@@ -408,3 +408,35 @@ async fn streams_are_bounded() {
         assert!(begun.elapsed() < crate::support::PATIENCE);
     }
 }
+
+/// A stream that asks for it sees a running reply rendered, said to reach as far as the deltas before it do; others do not.
+#[tokio::test]
+async fn a_running_reply_is_rendered_for_who_asks() {
+    let server = TestServer::with(&settings()).await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    let mut plain = user.chat_events(&chat, None).await;
+    let path = format!("/api/local/sessions/{chat}/stream?html=true");
+    let mut stream = user.events(&path, None).await;
+    let execution = user.send(&chat, "hang").await;
+    let rendered = stream.find(|event| event.is("html")).await;
+    assert_eq!(rendered.id, None);
+    assert_eq!(rendered.data["execution_id"], execution.as_str());
+    let text: String = stream
+        .seen
+        .iter()
+        .filter(|event| event.is("delta"))
+        .map(|event| event.data["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(rendered.data["bytes"], text.len());
+    let html = rendered.data["html"].as_str().unwrap();
+    assert!(
+        html.starts_with("<p>") && html.contains("hanging"),
+        "{html}"
+    );
+    let cancel = format!("/api/executions/{execution}/cancel");
+    user.post(&cancel, &json!({})).await.expect(202);
+    stream.until(|event| event.is_final(&execution)).await;
+    plain.until(|event| event.is_final(&execution)).await;
+    assert!(plain.seen.iter().all(|event| !event.is("html")));
+}
