@@ -38,6 +38,9 @@ let accessToken = null;
 let refreshTimer = 0;
 let refreshing = null;
 const signedOutListeners = new Set();
+// Signing out is meant for the browser, not for one tab: the others would show chats for as long as their token lives.
+const otherTabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.session') : null;
+if (otherTabs) otherTabs.onmessage = sessionEnded;
 
 /** Calls `fn` when the session ends without the user having asked for it. */
 export function onSignedOut(fn) {
@@ -53,7 +56,7 @@ export function adopt(tokens) {
   clearTimeout(refreshTimer);
   const lifetime = (tokens.expires_in ?? 3600) * 1000;
   const wait = Math.max(lifetime - REFRESH_BEFORE_EXPIRY_MS, lifetime / 2);
-  refreshTimer = setTimeout(() => refresh().catch(() => {}), Math.min(wait, TIMER_MAX_MS));
+  refreshTimer = setTimeout(() => refresh().catch(endIfRefused), Math.min(wait, TIMER_MAX_MS));
   return tokens;
 }
 
@@ -91,7 +94,12 @@ async function errorOf(response) {
 }
 
 async function json(response) {
-  const text = await response.text();
+  let text;
+  try {
+    text = await response.text();
+  } catch (cause) {
+    throw new NetworkError(cause);
+  }
   return text ? JSON.parse(text) : null;
 }
 
@@ -122,10 +130,17 @@ export async function logOut() {
     await send('POST', '/api/auth/logout', { body: {}, token: accessToken });
   } finally {
     forget();
+    otherTabs?.postMessage('signed-out');
   }
 }
 
+/** A refused refresh is the end of the session; anything else heals by itself. */
+export function endIfRefused(error) {
+  if (error instanceof ApiError && error.status === 401) sessionEnded();
+}
+
 function sessionEnded() {
+  if (accessToken === null) return;
   forget();
   for (const fn of signedOutListeners) fn();
 }

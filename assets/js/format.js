@@ -1,7 +1,7 @@
 /** Times, durations and sizes in words. Pure functions. */
 import { t } from './strings.js';
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const dayMonth = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const dayYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
 const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
@@ -34,10 +34,11 @@ export function ago(ms) {
   return short.format(ms);
 }
 
-/** `0.4 s`, `12 s`, `3 min 4 s`, `2 h 5 min` */
+/** `40 ms`, `0.4 s`, `12 s`, `3 min 4 s`, `2 h 5 min` */
 export function duration(ms) {
   if (ms === null || ms === undefined || ms < 0) return t('common.none');
   const seconds = ms / 1000;
+  if (seconds < 0.1) return t('time.ms', { n: Math.round(ms) });
   if (seconds < 10) return t('time.seconds', { n: seconds.toFixed(1) });
   if (seconds < 60) return t('time.seconds', { n: Math.round(seconds) });
   const minutes = Math.floor(seconds / 60);
@@ -80,8 +81,20 @@ export function usage(u) {
 const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const compact = (n) => compactFormat.format(n);
 
+/** Why a run failed, as a sentence: a stable word for programs stands before it. */
+export function sentence(error) {
+  const text = (error ?? '').replace(/^[a-z][a-z_]*: (?=\S)/, '');
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// Marks that turn the direction of what follows: in a name they make `exe.txt` of `txt.exe`.
+const BIDI_MARKS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** A name as it may be shown beside others: without marks that reorder letters. */
+export const plain = (name) => name?.replace(BIDI_MARKS, '') ?? name;
+
 /** The first line of a text, cut for a title. */
 export function title(text, max = 60) {
-  const line = text.trim().split('\n', 1)[0].trim();
+  const line = plain(text).trim().split('\n', 1)[0].trim();
   return line.length > max ? `${line.slice(0, max - 1).trimEnd()}…` : line;
 }

@@ -4,11 +4,11 @@
  */
 
 /**
- * @typedef {{text: string, bytes: number, thinking: string, tools: Map<string, object>, permissions: Map<string, object>,
+ * @typedef {{text: string, bytes: number, html: string|null, htmlChars: number, thinking: string, tools: Map<string, object>, permissions: Map<string, object>,
  *            error: object|null, done: boolean, gap: boolean}} Live
  */
 
-const FINISHED_KEPT_MAX = 60;
+const FINISHED_KEPT_MAX = 300;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -27,6 +27,8 @@ function open(executionId) {
     entry = {
       text: '',
       bytes: 0,
+      html: null,
+      htmlChars: 0,
       thinking: '',
       tools: new Map(),
       permissions: new Map(),
@@ -65,9 +67,17 @@ const APPLY = {
   partial(entry, data) {
     entry.text = data.text ?? '';
     entry.bytes = encoder.encode(entry.text).length;
+    entry.html = data.html ?? null;
+    entry.htmlChars = entry.html === null ? 0 : entry.text.length;
     // What was thought so far follows a partial reply whole.
     entry.thinking = '';
     entry.gap = false;
+  },
+  /** The rendering of the text so far; it follows the delta that brought it there. */
+  html(entry, data) {
+    if (data.bytes !== entry.bytes) return;
+    entry.html = data.html;
+    entry.htmlChars = entry.text.length;
   },
   thinking(entry, data) {
     entry.thinking += data.text ?? '';
@@ -117,6 +127,7 @@ function cutTo(entry, offset) {
   const kept = encoder.encode(entry.text).slice(0, offset);
   entry.text = decoder.decode(kept);
   entry.bytes = kept.length;
+  if (entry.htmlChars > entry.text.length) entry.html = null;
 }
 
 /** Whether something of a reply was missed; asking clears it. */

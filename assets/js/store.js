@@ -6,6 +6,7 @@
  * `connection`, `held`, `gap` (events may have been missed: load your page's data anew).
  */
 import * as api from './api.js';
+import { plain } from './format.js';
 import { applyLive, clearLive, forgetFinished } from './live.js';
 
 const listeners = new Map();
@@ -72,7 +73,7 @@ export async function loadMe() {
 /** Fetches the newest chats. */
 export async function loadSessions() {
   const { items, next } = await api.page('/api/local/sessions?limit=200');
-  store.sessions = new Map(items.map((s) => [s.id, s]));
+  store.sessions = new Map(items.map((s) => [s.id, named(s)]));
   store.sessionsNext = next;
   emit('sessions');
 }
@@ -81,14 +82,14 @@ export async function loadSessions() {
 export async function loadMoreSessions() {
   if (!store.sessionsNext) return;
   const { items, next } = await api.page(store.sessionsNext);
-  for (const s of items) store.sessions.set(s.id, s);
+  for (const s of items) store.sessions.set(s.id, named(s));
   store.sessionsNext = next;
   emit('sessions');
 }
 
 /** Fetches the workers; their status comes from their executions. */
 export async function loadWorkers() {
-  store.workers = new Map((await api.get('/api/workers')).map((w) => [w.id, w]));
+  store.workers = new Map((await api.get('/api/workers')).map((w) => [w.id, named(w)]));
   emit('workers');
 }
 
@@ -125,9 +126,11 @@ export function sessionsByTime() {
   );
 }
 
+const named = (thing) => ({ ...thing, name: plain(thing.name) });
+
 /** Adds or replaces a chat. */
 export function putSession(session) {
-  store.sessions.set(session.id, session);
+  store.sessions.set(session.id, named(session));
   emit('sessions');
 }
 
@@ -138,7 +141,7 @@ export function dropSession(id) {
 
 /** Adds or replaces a worker. */
 export function putWorker(worker) {
-  store.workers.set(worker.id, worker);
+  store.workers.set(worker.id, named(worker));
   emit('workers');
 }
 
@@ -187,9 +190,15 @@ export function sessionState(sessionId) {
   return latest?.status === 'failed' ? 'failed' : null;
 }
 
-/** The name to show for who answers an execution. */
+/** The execution that runs this one again, if it is known. */
+export function retryOf(id) {
+  for (const e of store.executions.values()) if (e.retry_of === id) return e;
+  return null;
+}
+
+/** The name to show for who answers; `fallback` is for a worker that is gone. Null is the bee. */
 export function workerName(workerId, fallback) {
-  return store.workers.get(workerId)?.name ?? fallback ?? null;
+  return workerId ? (store.workers.get(workerId)?.name ?? plain(fallback) ?? null) : null;
 }
 
 /** Asks an execution to end; it is shown as stopping until the server says that it has. */
@@ -240,7 +249,7 @@ export function applyEvent(name, data) {
   else if (name === 'session') applySession(data);
   else if (name === 'worker') wantedWorkers();
   else if (name === 'deleted') dropSession(sessionId ?? data.id);
-  else if (name === 'message' || name === 'user_message') touchSession(sessionId, data);
+  else if (name === 'message' || name === 'user_message') touchSession(sessionId, data, name === 'message');
   if (applyLive(name, data)) emit('live', data.execution_id);
   if (name === 'usage') applyUsage(data);
   emit('message', { name, data, sessionId });
@@ -280,8 +289,21 @@ function applySession(data) {
   putSession({ ...known, ...fields, id });
 }
 
-function touchSession(id, data) {
+function touchSession(id, data, isReply) {
   const known = store.sessions.get(id);
   if (!known) return wantedSessions();
-  putSession({ ...known, updated_at: Math.max(known.updated_at, data.created_at ?? data.ts ?? Date.now()) });
+  putSession({
+    ...known,
+    updated_at: Math.max(known.updated_at, data.created_at ?? data.ts ?? Date.now()),
+    unread: (known.unread ?? 0) + (isReply ? 1 : 0),
+  });
+}
+
+/** A chat whose replies were looked at. */
+export async function markRead(id) {
+  const known = store.sessions.get(id);
+  if (!known?.unread) return;
+  putSession({ ...known, unread: 0 });
+  // Told again with the next reply; not worth a notice.
+  await api.patch(`/api/local/sessions/${encodeURIComponent(id)}`, { unread: 0 }).catch(() => {});
 }

@@ -2,7 +2,7 @@
  * The one stream of the console, `GET /api/stream`: connects with the token in a header, resumes from the last id
  * it saw, backs off between tries, and says how it is doing. What the events mean is the store's business.
  */
-import { refresh, request, ApiError } from './api.js';
+import { refresh, request, endIfRefused, ApiError } from './api.js';
 import { readEvents } from './sse.js';
 
 const BACKOFF_MIN_MS = 500;
@@ -63,7 +63,10 @@ async function run(onFirstOpen) {
         }
       });
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) return;
+      if (error instanceof ApiError && error.status === 401) {
+        endIfRefused(error);
+        return;
+      }
     }
     if (!wanted) return;
     handlers.onState('waiting');
@@ -75,7 +78,7 @@ async function run(onFirstOpen) {
 async function connect(controller, onOpen) {
   const headers = { Accept: 'text/event-stream', 'Cache-Control': 'no-cache' };
   if (lastId !== null) headers['Last-Event-ID'] = lastId;
-  const response = await request('GET', '/api/stream', { headers, signal: controller.signal });
+  const response = await request('GET', '/api/stream?html=true', { headers, signal: controller.signal });
   onOpen();
   let watchdog = 0;
   const alive = () => {

@@ -77,13 +77,21 @@ export function transcript(sessionIdOf) {
     const pending = new Map(open.filter((e) => e.status === 'pending').map((e) => [e.id, e]));
     const answered = new Set();
     const askedBy = new Map();
+    // What runs again answers the same message, and the server hides the reply that it replaces.
+    const replaced = new Set();
     for (const m of messages.values()) {
       if (m.role === 'user' && m.executionId) askedBy.set(m.executionId, m.id);
       if (m.role !== 'user' && m.executionId) answered.add(m.executionId);
     }
+    for (const e of store.executions.values()) {
+      if (e.session_id !== sessionIdOf() || !e.retry_of) continue;
+      replaced.add(e.retry_of);
+      if (messages.has(e.message_id)) askedBy.set(e.id, e.message_id);
+    }
     const rows = [];
     const queued = [];
     for (const m of messages.values()) {
+      if (m.role !== 'user' && replaced.has(m.executionId)) continue;
       const turn = m.role === 'user' ? m.id : (askedBy.get(m.executionId) ?? m.id);
       const waiting = m.role === 'user' && pending.get(m.executionId);
       if (waiting && !answered.has(m.executionId))
@@ -93,7 +101,11 @@ export function transcript(sessionIdOf) {
           turn,
           id: m.id,
           message: m,
-          queued: { executionId: m.executionId, position: waiting.queue_position },
+          // It waits for its worker and for the turns of this chat before it.
+          queued: {
+            executionId: m.executionId,
+            position: Math.max(waiting.queue_position ?? 0, open.indexOf(waiting)),
+          },
         });
       else if (m.role === 'user') rows.push({ kind: 'user', key: m.id, turn, id: m.id, message: m });
       else
@@ -107,7 +119,7 @@ export function transcript(sessionIdOf) {
         });
     }
     for (const e of open) {
-      if (answered.has(e.id) || e.status !== 'running') continue;
+      if (answered.has(e.id) || (e.status !== 'running' && !e.retry_of) || replaced.has(e.id)) continue;
       rows.push({ kind: 'reply', key: e.id, turn: askedBy.get(e.id) ?? '~', id: '~', executionId: e.id });
     }
     // A run that has just ended keeps its place until its reply arrives, one event later.
@@ -164,6 +176,7 @@ export function transcript(sessionIdOf) {
       outgoing = outgoing.filter((o) => o.key !== key);
     },
     outgoing: (key) => outgoing.find((o) => o.key === key),
+    has: (id) => messages.has(id),
     isEmpty: () => messages.size === 0 && outgoing.length === 0,
   };
 }

@@ -58,7 +58,7 @@ export function passwordDialog() {
         api.adopt(tokens);
       } catch (error) {
         if (error.code === 'invalid_credentials' && old) {
-          old.setError(error.message);
+          old.setError(t('password.wrong'));
           old.input.focus();
           return false;
         }

@@ -2,7 +2,7 @@
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
-import { bytes } from '../format.js';
+import { bytes, plain } from '../format.js';
 import { upload } from '../api.js';
 import { mediaKind } from './media.js';
 import { toast, toastError } from './toast.js';
@@ -42,7 +42,7 @@ export function attachment({ sessionId, changed }) {
         'div',
         { class: 'chip' },
         mine.preview ? h('img', { src: mine.preview, alt: '' }) : icon('file'),
-        h('span', { class: 'chip-name' }, file.name),
+        h('span', { class: 'chip-name' }, plain(file.name)),
         h('span', { class: 'small muted' }, bytes(file.size)),
         progress,
         h(
@@ -71,7 +71,9 @@ export function attachment({ sessionId, changed }) {
       changed();
     } catch (error) {
       if (current === mine) clear();
-      toastError(error);
+      const most = error.status === 413 && Number(/\d{3,}/.exec(error.message)?.[0]);
+      if (most) toast(t('composer.tooLarge', { name: plain(file.name), most: bytes(most) }), { kind: 'error' });
+      else toastError(error);
     }
   }
 

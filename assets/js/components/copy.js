@@ -65,6 +65,9 @@ export function decorateCode(root) {
     const frame = h('div', { class: 'table-scroll', tabindex: 0 });
     table.replaceWith(frame);
     frame.append(table);
+    // A table without headings still has the row for them; empty, it is a blank band and names nothing.
+    const head = table.tHead;
+    if (head && head.textContent.trim() === '' && !head.querySelector('img')) head.remove();
   }
   for (const box of root.querySelectorAll('li > input[type="checkbox"]')) {
     box.setAttribute('aria-label', box.parentElement.textContent.trim());

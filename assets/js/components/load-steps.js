@@ -1,18 +1,16 @@
 /** The recorded steps of an older run, read from the start of its own stream. */
-import { request } from '../api.js';
+import { ApiError, request } from '../api.js';
 import { readEvents } from '../sse.js';
 import { applyLive } from '../live.js';
 import { emit, isFinal, store } from '../store.js';
-import { t } from '../strings.js';
-import { toast, toastError } from './toast.js';
+import { toastError } from './toast.js';
 
 const STEP_EVENTS = new Set(['tool_call', 'tool_result', 'permission_request', 'permission_resolved', 'error']);
 /** A stream of a finished run may stay open; once it has been quiet for this long, all has come. */
 const QUIET_MS = 1500;
 
-/** Loads the steps of an execution into the live table. @param {HTMLElement} [button] busy meanwhile */
-export async function loadSteps(executionId, button) {
-  button?.setAttribute('aria-busy', 'true');
+/** Loads the steps of an execution into the live table. */
+export async function loadSteps(executionId) {
   const controller = new AbortController();
   let timer = setTimeout(() => controller.abort(), QUIET_MS * 2);
   let found = 0;
@@ -22,7 +20,8 @@ export async function loadSteps(executionId, button) {
       signal: controller.signal,
     });
     for await (const event of readEvents(response.body)) {
-      if (event.comment !== undefined) continue;
+      // Only what is recorded has an id; the text of a run that goes on comes by the console's own stream.
+      if (event.comment !== undefined || event.id === null) continue;
       clearTimeout(timer);
       timer = setTimeout(() => controller.abort(), QUIET_MS);
       if (event.event === 'message') break;
@@ -31,13 +30,12 @@ export async function loadSteps(executionId, button) {
       found += 1;
     }
   } catch (error) {
-    if (error.name !== 'AbortError') toastError(error);
+    // Steps are an extra: a connection that broke is told by the pill.
+    if (error instanceof ApiError) toastError(error);
   } finally {
     clearTimeout(timer);
     controller.abort();
-    button?.removeAttribute('aria-busy');
   }
   if (isFinal(store.executions.get(executionId)?.status)) applyLive('message', { execution_id: executionId });
   if (found) emit('live', executionId);
-  else if (button) toast(t('chat.noSteps'));
 }

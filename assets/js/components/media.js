@@ -2,7 +2,7 @@
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
-import { bytes } from '../format.js';
+import { bytes, plain } from '../format.js';
 
 /** `image`, `audio`, `video`, `pdf` or `file`. SVG is a file: it may hold script. */
 export function mediaKind(contentType = '') {
@@ -36,6 +36,7 @@ function mediaItem(item) {
   const url = safeUrl(item.url);
   if (!url) return null;
   const kind = mediaKind(item.content_type);
+  item = { ...item, name: plain(item.name) };
   if (kind === 'image') {
     return h(
       'a',
@@ -69,7 +70,7 @@ function mediaItem(item) {
     {
       class: 'file-card',
       href: url,
-      aria: { label },
+      title: label,
       ...(kind === 'pdf' ? { target: '_blank', rel: 'noopener' } : { download: item.name }),
     },
     icon('file'),

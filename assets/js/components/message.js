@@ -1,16 +1,16 @@
 /** Bubbles: what the user said, what a worker answered, and an answer while it is written. */
-import { h, replace, setRendered, setText, slot } from '../dom.js';
+import { h, replace, setText, slot } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
-import { duration, executionDuration, fullTime, timeOfDay, usage } from '../format.js';
+import { duration, executionDuration, fullTime, plain, sentence, timeOfDay, usage } from '../format.js';
 import { store, workerName, shownStatus, stopExecution, retryExecution, isFinal } from '../store.js';
 import { liveOf } from '../live.js';
 import { avatar } from './avatar.js';
 import { mediaList } from './media.js';
 import { steps } from './steps.js';
 import { workingDots } from './status.js';
-import { copyButton, decorateCode } from './copy.js';
-import { loadSteps } from './load-steps.js';
+import { copyButton } from './copy.js';
+import { rendered } from './rendered.js';
 import { toastError } from './toast.js';
 
 const BAD = new Set(['failed', 'cancelled', 'interrupted']);
@@ -36,14 +36,6 @@ export function userMessage(item) {
   };
   update(item);
   return { el, update };
-}
-
-/** Shows a text that grows at its end without touching what is there, so that a selection in it stays. */
-function growText(el, text) {
-  const node = el.firstChild;
-  if (el.childNodes.length === 1 && node.nodeType === Node.TEXT_NODE && text.startsWith(node.data)) {
-    if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
-  } else setText(el, text);
 }
 
 function footOf({ message, queued, state, onResend, onDiscard }) {
@@ -84,7 +76,7 @@ export function reply(item) {
   const face = h('div', { class: 'reply-face' });
   const name = h('span', { class: 'reply-name' });
   const stage = h('span', { class: 'reply-stage' });
-  const body = h('div', { class: 'reply-text' });
+  const text = rendered();
   const media = h('div', { class: 'reply-media' });
   const outcome = h('div', { class: 'outcome-slot' });
   const foot = h('div', { class: 'message-foot' });
@@ -100,7 +92,7 @@ export function reply(item) {
       { class: 'reply-main' },
       h('header', { class: 'reply-head' }, name, stage),
       stepsView?.el,
-      body,
+      text.el,
       media,
       outcome,
       foot,
@@ -125,38 +117,39 @@ export function reply(item) {
     replace(stage, text && [workingDots(), h('span', null, text)]);
   };
 
+  const stageOf = (execution) => {
+    if (store.stopping.has(executionId)) return t('chat.stopping');
+    if (execution?.status === 'pending') return t('chat.queued', { n: execution.queue_position ?? 0 });
+    return t('chat.working');
+  };
+
   const updateLive = () => {
     const execution = store.executions.get(executionId);
     const live = liveOf(executionId);
     setAuthor(workerName(execution?.worker_id, execution?.worker_name));
     stepsView.update(live, true);
-    growText(body, live?.text ?? '');
-    body.classList.add('is-plain');
-    setStage(store.stopping.has(executionId) ? t('chat.stopping') : t('chat.working'));
+    text.showLive(live);
+    setStage(stageOf(execution));
   };
 
   const updateFinal = (message) => {
     const execution = store.executions.get(executionId);
-    setAuthor(message.author?.name ?? workerName(message.author?.worker_id, execution?.worker_name));
+    setAuthor(message.author?.worker_id ? plain(message.author.name) : null);
     setStage('');
-    stepsView?.update(liveOf(executionId), false);
+    const live = liveOf(executionId);
+    if (live) stepsView?.update(live, false);
     if (shownFinal !== message) {
       shownFinal = message;
-      body.classList.toggle('is-plain', !message.html);
-      if (message.html) {
-        setRendered(body, message.html);
-        decorateCode(body);
-      } else setText(body, message.content ?? '');
+      text.showFinal(message);
       replace(media, mediaList(message.media));
     }
     const status = shownStatus({ status: message.status, error: message.error ?? execution?.error });
     fillOutcome(`${status} ${execution?.error}`, () => outcomeOf(message, execution, status));
     const factList = facts(message, execution);
-    const canLoad = Boolean(executionId && !liveOf(executionId));
-    fillFoot(JSON.stringify([factList, canLoad]), () => replyFoot(message, factList, canLoad));
+    fillFoot(JSON.stringify([factList, message.ts]), () => replyFoot(message, factList));
   };
 
-  const replyFoot = (message, factList, canLoad) => [
+  const replyFoot = (message, factList) => [
     h(
       'span',
       { class: 'facts' },
@@ -164,18 +157,6 @@ export function reply(item) {
       factList.map((fact) => h('span', null, fact)),
     ),
     message.content && copyButton(() => message.content),
-    canLoad &&
-      h(
-        'button',
-        {
-          class: 'icon-button small',
-          type: 'button',
-          title: t('chat.steps'),
-          aria: { label: t('chat.steps') },
-          on: { click: (e) => loadSteps(executionId, e.currentTarget) },
-        },
-        icon('tool'),
-      ),
     executionId &&
       h(
         'a',
@@ -210,7 +191,7 @@ function facts(message, execution) {
 function outcomeOf(message, execution, status) {
   if (!BAD.has(status)) return null;
   const error = message.error ?? execution?.error;
-  const why = status === 'failed' && error ? error : t(`chat.why.${status}`);
+  const why = status === 'failed' && error ? sentence(error) : t(`chat.why.${status}`);
   const retry = h(
     'button',
     {

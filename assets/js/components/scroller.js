@@ -66,6 +66,13 @@ export function scroller(content, { onTop }) {
       change();
       view.scrollTop = view.scrollHeight - before;
     },
+    /** Runs `change`, which makes `el` taller, without moving what is read below its top. */
+    keepPlaceOf(el, change) {
+      const isAbove = !isFollowing && el.getBoundingClientRect().top < view.getBoundingClientRect().top;
+      const before = el.offsetHeight;
+      change();
+      if (isAbove) view.scrollTop += el.offsetHeight - before;
+    },
     /** Whether more should be loaded to fill the view. */
     nearTop: () => view.scrollTop < TOP_PX,
     destroy: () => grown.disconnect(),

@@ -189,10 +189,12 @@ function chatRow(session) {
   ]);
   const state = () => {
     const s = sessionState(current.id);
-    const isUnread = !s && current.unread && currentPath() !== `/chats/${current.id}`;
-    dot.className = `dot ${s === 'running' ? 'dot-running' : s === 'failed' ? 'dot-failed' : isUnread ? 'dot-unread' : 'dot-none'}`;
-    setText(sr, s ? ` (${t(`chat.${s}`)})` : isUnread ? ` (${t('chat.unread')})` : '');
-    time.hidden = Boolean(s || isUnread);
+    // What was looked at is no news any more, also when it failed.
+    const isUnread = current.unread && currentPath() !== `/chats/${current.id}`;
+    const shown = s === 'running' ? s : isUnread ? (s ?? 'unread') : null;
+    dot.className = `dot dot-${shown ?? 'none'}`;
+    setText(sr, shown ? ` (${t(`chat.${shown}`)})` : '');
+    time.hidden = shown !== null;
   };
   const update = (next) => {
     current = next;

@@ -2,9 +2,12 @@
 import { h, reconcile, replace, setText } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
+import { plain } from '../format.js';
 import * as api from '../api.js';
 import { toastError } from './toast.js';
 
+/** How many calls of a long run are shown without being asked for. */
+const TOOLS_SHOWN = 3;
 const SHOWN_CHARS_MAX = 20_000;
 const TARGET_KEYS = [
   'file_path',
@@ -86,8 +89,8 @@ function toolCard(tool) {
     current = next;
     if (isSame) return;
     el.dataset.state = next.state;
-    setText(name, next.name ?? '');
-    setText(target, targetOf(next.args));
+    setText(name, plain(next.name ?? ''));
+    setText(target, plain(targetOf(next.args)));
     setText(state, t(`tool.${next.state}`));
     if (el.open) fill();
   };
@@ -160,11 +163,36 @@ export function steps(executionId) {
     thinkingText,
   );
   const tools = h('div', { class: 'tools' });
+  let isUnfolded = false;
+  const unfold = h('button', {
+    class: 'link-button tools-unfold',
+    type: 'button',
+    hidden: true,
+    on: {
+      click: () => {
+        isUnfolded = true;
+        fold();
+        tools.querySelector('summary')?.focus();
+      },
+    },
+  });
+
+  /** Of many calls only the latest stand there. */
+  function fold() {
+    const earlier = tools.childElementCount - TOOLS_SHOWN;
+    const isFolded = !isUnfolded && earlier > 1;
+    [...tools.children].forEach((el, i) => {
+      el.hidden = isFolded && i < earlier && !el.open;
+    });
+    unfold.hidden = !isFolded;
+    if (isFolded) setText(unfold, t('tool.earlier', { n: earlier }));
+  }
+
   const permissions = h('div', { class: 'permissions' });
   const toolViews = new Map();
   const permissionViews = new Map();
   return {
-    el: h('div', { class: 'steps' }, thinking, tools, permissions),
+    el: h('div', { class: 'steps' }, thinking, unfold, tools, permissions),
     update(live, isRunning) {
       thinking.hidden = !live?.thinking;
       if (live?.thinking) {
@@ -176,6 +204,7 @@ export function steps(executionId) {
         isRunning || tool.state !== 'running' ? tool : { ...tool, state: 'unknown' },
       );
       reconcile(tools, list, (tool) => tool.id, toolCard, toolViews);
+      fold();
       reconcile(
         permissions,
         [...(live?.permissions.values() ?? [])],

@@ -13,6 +13,7 @@ import {
   stopExecution,
   randomKey,
   workerName,
+  markRead,
 } from '../store.js';
 import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
@@ -23,6 +24,7 @@ import { composer as makeComposer } from '../components/composer.js';
 import { scroller as makeScroller } from '../components/scroller.js';
 import { userMessage, reply } from '../components/message.js';
 import { loadSteps } from '../components/load-steps.js';
+import { stepsOnSight } from '../components/steps-on-sight.js';
 import { attachMenu } from '../components/menu.js';
 import { renameChat, deleteChat } from '../components/chat-actions.js';
 import { emptyState } from '../components/status.js';
@@ -48,6 +50,9 @@ export function chatPage(params, query) {
   const inner = h('div', { class: 'chat-inner' }, top, column);
   const scroll = makeScroller(inner, { onTop: loadOlder });
   const welcome = h('div', { class: 'greeting-slot' });
+  const sight = stepsOnSight(scroll, (executionId) => {
+    if (shown.has(executionId)) views.get(executionId)?.update(shown.get(executionId));
+  });
   const head = pageHead();
   const el = h('main', { class: 'chat', id: 'main', tabindex: -1, data: { drop: t('composer.drop') } });
   const composer = makeComposer({
@@ -114,7 +119,10 @@ export function chatPage(params, query) {
 
   function createRow(row) {
     if (row.kind === 'day') return { el: h('h2', { class: 'day' }, h('span', null, dayName(row.ts))) };
-    return row.kind === 'user' ? userMessage(row) : reply(row);
+    if (row.kind === 'user') return userMessage(row);
+    const view = reply(row);
+    if (row.message && row.executionId && !liveOf(row.executionId)) sight.watch(view.el, row.executionId);
+    return view;
   }
 
   function renderHead() {
@@ -145,8 +153,8 @@ export function chatPage(params, query) {
     renderHead();
   }
 
-  /** Loads the newest page and what is still open; also after a gap in the stream. */
-  async function load() {
+  /** Loads the newest page and what is still open; after a gap in the stream, what was missed. */
+  async function load({ isGap = false } = {}) {
     isLoading = true;
     try {
       const [history, executions] = await Promise.all([
@@ -155,16 +163,18 @@ export function chatPage(params, query) {
         session() ? null : api.get(`/api/local/sessions/${id}`).then(putSession),
       ]);
       for (const e of executions) putExecution(e, false);
-      rows.clear();
+      // Pages that meet what is shown already leave it, and the reader's place in it, alone.
+      const isJoined = isGap && history.items.some((m) => rows.has(m.id));
+      if (!isJoined) rows.clear();
       rows.putPage(history.items);
-      next = history.next;
+      if (!isJoined) next = history.next;
       isLoading = false;
       top.hidden = false;
       top.textContent = next ? t('chat.older') : t('chat.start');
       renderHead();
       render();
       requestAnimationFrame(() => {
-        scroll.toBottom();
+        if (!isJoined) scroll.toBottom();
         if (scroll.nearTop()) loadOlder();
       });
       // A reply that is being written was begun before we came: its earlier steps are in its own stream.
@@ -174,6 +184,12 @@ export function chatPage(params, query) {
       if (error.status === 404) notFound();
       else toastError(error);
     }
+    look();
+  }
+
+  /** What is on a page that is in sight counts as read. */
+  function look() {
+    if (id && !document.hidden) markRead(id);
   }
 
   async function loadOlder() {
@@ -256,7 +272,8 @@ export function chatPage(params, query) {
       }
     } catch (error) {
       rows.failOutgoing(key);
-      toastError(error);
+      // That nothing answers is told by the message and the pill already.
+      if (!(error instanceof api.NetworkError)) toastError(error);
     }
     render();
   }
@@ -278,7 +295,7 @@ export function chatPage(params, query) {
         announce(t('chat.replied', { name: who, text: message.content.slice(0, 600) }));
       }
     } else if (name === 'status' && data.status === 'running') {
-      announce(t('chat.replying', { name: workerName(data.worker_id, t('chat.bee')) }));
+      announce(t('chat.replying', { name: workerName(data.worker_id) ?? t('chat.bee') }));
     } else if (name === 'status' && isFinal(data.status)) {
       rows.noteEnded(data.execution_id);
     } else if (name === 'deleted') {
@@ -316,16 +333,20 @@ export function chatPage(params, query) {
       written.add(executionId);
       drawWritten();
     }),
-    on('sessions', renderHead),
+    on('sessions', () => {
+      renderHead();
+      look();
+    }),
     on('workers', () => {
       renderHead();
       render();
     }),
     on('gap', () => {
-      if (id) load();
+      if (id) load({ isGap: true });
     }),
   );
   addEventListener('keydown', onKey);
+  document.addEventListener('visibilitychange', look);
   renderHead();
   render();
   if (id) load();
@@ -340,6 +361,8 @@ export function chatPage(params, query) {
     destroy() {
       offs.forEach((off) => off());
       removeEventListener('keydown', onKey);
+      document.removeEventListener('visibilitychange', look);
+      sight.destroy();
       scroll.destroy();
       composer.destroy();
     },

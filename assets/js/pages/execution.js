@@ -1,8 +1,8 @@
 /** One execution: what was asked, what came of it, its facts and its log. */
 import { h, replace, slot, perFrame } from '../dom.js';
-import { t } from '../strings.js';
+import { t, has } from '../strings.js';
 import { icon } from '../icons.js';
-import { bytes, duration, executionDuration, fullTime, usage, title as titleOf } from '../format.js';
+import { bytes, duration, executionDuration, fullTime, sentence, usage, title as titleOf } from '../format.js';
 import { store, on, loadExecution, isFinal, stopExecution, retryExecution, shownStatus, workerName } from '../store.js';
 import { pageHead } from '../components/page-head.js';
 import { avatar } from '../components/avatar.js';
@@ -137,7 +137,7 @@ function textsOf(e) {
       h('h2', null, label),
       h('div', { class: 'plain-text', tabindex: 0 }, text),
     );
-  const error = shownStatus(e) === 'interrupted' ? t('chat.why.interrupted') : e.error;
+  const error = shownStatus(e) === 'interrupted' ? t('chat.why.interrupted') : sentence(e.error);
   return [
     block(t('exec.input'), e.trigger_input, ''),
     block(t('exec.error'), e.status === 'failed' && error, 'is-error'),
@@ -159,7 +159,7 @@ function factsOf(e) {
       t('exec.chat'),
       chat && h('a', { href: `/chats/${chat.id}`, data: { route: '' } }, chat.name || t('chat.untitled')),
     ],
-    [t('exec.routing'), typeof e.routing === 'string' ? e.routing : e.routing?.reason],
+    [t('exec.routing'), has(`exec.routing.${e.routing}`) ? t(`exec.routing.${e.routing}`) : e.routing],
     [t('exec.pid'), e.pid !== null && e.pid !== undefined && String(e.pid)],
     [t('exec.session'), e.engine_session_id && h('code', null, e.engine_session_id)],
     [t('exec.logSize'), e.log_bytes !== null && e.log_bytes !== undefined && bytes(e.log_bytes)],

@@ -27,6 +27,9 @@ async function engineOptions(current) {
   return options;
 }
 
+/** What the server can read as a time at all; what it allows, it says itself. */
+const isTimeout = (n) => Number.isInteger(n) && n >= 0 && n < 2 ** 32;
+
 /** Opens the form for a new worker (`null`) or an existing one. */
 export async function workerDialog(worker) {
   let options = [{ value: worker?.engine ?? 'auto', label: worker?.engine ?? t('workers.engine.auto') }];
@@ -104,7 +107,7 @@ export async function workerDialog(worker) {
         name.input.focus();
         return false;
       }
-      if (body.timeout_s !== undefined && body.timeout_s !== null && !Number.isInteger(body.timeout_s)) {
+      if (body.timeout_s !== undefined && body.timeout_s !== null && !isTimeout(body.timeout_s)) {
         timeout.setError(t('workers.timeoutBad'));
         timeout.input.focus();
         return false;
@@ -136,6 +139,8 @@ export async function workerDialog(worker) {
   function readFields(all) {
     const seconds = all.timeout_s.input.value.trim();
     const body = { name: all.name.input.value.trim(), timeout_s: seconds === '' ? null : Number(seconds) };
+    // An absent field stays as it is; 0 takes the limit away.
+    if (body.timeout_s === null && worker?.timeout_s) body.timeout_s = 0;
     for (const key of ['description', 'memory', 'engine', 'model', 'work_dir']) body[key] = all[key].input.value.trim();
     // A patch: what was not touched is not sent, and a new worker leaves to the server what was left empty.
     for (const [key, value] of Object.entries(body)) {
