@@ -133,6 +133,10 @@ async fn a_restart_with_the_page_open_loses_nothing() {
         .await;
     is_idle(&browser).await;
     browser.say("count to 100 slowly").await;
+    // The reply before it holds a 10 too.
+    browser
+        .until("document.querySelectorAll('.message-reply').length === 2")
+        .await;
     replied(&browser, "10").await;
     let server = server.kill().await.start_at_same_address().await;
     browser
