@@ -3,10 +3,11 @@
 use std::fs;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::caller::require;
 use super::page::{self, PageQuery};
+use super::workers::present;
 use crate::app::App;
 use crate::command::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
 use crate::http::{ApiError, Request, Response};
@@ -120,12 +121,6 @@ struct ChangedSession {
     archived: Option<bool>,
     tags: Option<Vec<String>>,
     unread: Option<u32>,
-}
-
-fn present<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<WorkerId>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// `PATCH /api/local/sessions/{session_id}` -- name, worker, pinned, archived, tags, unread (0 marks it as read).

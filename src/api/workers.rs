@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::caller::require;
 use super::page::{self, PageQuery};
@@ -83,7 +83,16 @@ pub(super) struct WorkerBody {
     engine: Option<String>,
     model: Option<String>,
     permissions: Option<String>,
-    timeout_s: Option<u32>,
+    /// `null`, like 0, is the default.
+    #[serde(deserialize_with = "present")]
+    timeout_s: Option<Option<u64>>,
+}
+
+/// A field for which `null` is a value, which is not the same as leaving it out.
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl WorkerBody {
@@ -112,19 +121,22 @@ impl WorkerBody {
             engine: checked(self.engine.as_deref().map(|name| engine_name(app, name))),
             model: checked(self.model.as_deref().map(model_name)),
             permissions: checked(self.permissions.as_deref().map(permissions)),
-            timeout_s: self
-                .timeout_s
-                .map(|seconds| (seconds > 0).then_some(seconds)),
+            timeout_s: None,
         };
-        if self
+        let timeout_s = self
             .timeout_s
-            .is_some_and(|seconds| seconds > TIMEOUT_S_MAX)
-        {
-            faults.push((
-                "timeout_s",
-                format!("must be at most {TIMEOUT_S_MAX}; 0 is the default"),
-            ));
-        }
+            .map(Option::unwrap_or_default)
+            .map(u32::try_from);
+        let timeout_s = match timeout_s {
+            Some(Ok(seconds)) if seconds <= TIMEOUT_S_MAX => Some((seconds > 0).then_some(seconds)),
+            Some(_) => {
+                let message = format!("must be at most {TIMEOUT_S_MAX}; 0 is the default");
+                faults.push(("timeout_s", message));
+                None
+            }
+            None => None,
+        };
+        let patch = WorkerPatch { timeout_s, ..patch };
         if faults.is_empty() {
             Ok(patch)
         } else {

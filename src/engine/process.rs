@@ -347,7 +347,13 @@ impl Process<'_> {
         match self.failure {
             Some(failure) => Err(failure),
             None if self.has_result => Ok(Completion::Completed),
-            None => Err(unfinished(ended, &self.err.tail(), &self.out.tail())),
+            None => {
+                // What it said in its own language is shown as what it means; the rest is for people.
+                let words = self.out.tail();
+                let words = words.lines().filter(|line| !line.starts_with('{'));
+                let words: Vec<&str> = words.collect();
+                Err(unfinished(ended, &self.err.tail(), &words.join("\n")))
+            }
         }
     }
 }

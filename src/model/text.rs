@@ -55,10 +55,15 @@ pub fn single_line(field: &'static str, text: &str, chars_max: usize) -> Result<
             format!("must be at most {chars_max} characters"),
         ));
     }
-    if trimmed.chars().any(char::is_control) {
+    if trimmed.chars().any(|c| c.is_control() || is_direction(c)) {
         return Err(Invalid::new(field, "must not hold control characters"));
     }
     Ok(trimmed.to_owned())
+}
+
+/// Whether a character turns the direction of what follows it, so that a name looks like another one (UAX #9).
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Free text up to a size.
@@ -89,7 +94,14 @@ mod tests {
     fn worker_names_are_trimmed_and_bounded() {
         assert_eq!(worker_name("  Ada ").unwrap(), "Ada");
         assert_eq!(worker_name(&"é".repeat(100)).unwrap().chars().count(), 100);
-        for bad in ["", " \t ", "BEE", "two\nlines", &"é".repeat(101)] {
+        for bad in [
+            "",
+            " \t ",
+            "BEE",
+            "two\nlines",
+            "evil\u{202e}txt",
+            &"é".repeat(101),
+        ] {
             assert_eq!(worker_name(bad).unwrap_err().field, "name", "{bad:?}");
         }
     }
