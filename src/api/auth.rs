@@ -199,7 +199,6 @@ fn issue(app: &App, account: &Account, kind: TokenKind, family: &str, seconds: u
         kind,
         jti: Uuid::now_v7().to_string(),
         family: family.to_owned(),
-        epoch: account.epoch.into(),
         scopes: None,
         iat: now_s,
         exp: now_s + seconds,

@@ -96,7 +96,8 @@ pub(super) fn held() -> ApiError {
     )
 }
 
-fn shutting_down() -> ApiError {
+/// 503: this process ends.
+pub(super) fn shutting_down() -> ApiError {
     ApiError::new(ErrorCode::ShuttingDown, "The server is shutting down").retry_after(RETRY_AFTER_S)
 }
 

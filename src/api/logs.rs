@@ -7,6 +7,7 @@ use hyper::header::{CACHE_CONTROL, HeaderValue};
 use jiff::Timestamp;
 
 use super::caller::require;
+use super::error::shutting_down;
 use super::executions::find;
 use crate::app::App;
 use crate::execution_log::{LogFollower, LogReader};
@@ -85,7 +86,7 @@ async fn started(app: &Arc<App>, req: &Request, id: ExecutionId) -> Result<Start
         }
         tokio::select! {
             () = subscription.woken() => {}
-            () = req.closing().cancelled() => return Err(ApiError::conflict("The server is shutting down")),
+            () = req.closing().cancelled() => return Err(shutting_down()),
         }
     }
 }

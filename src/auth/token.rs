@@ -41,8 +41,6 @@ pub struct Claims {
     pub jti: String,
     /// All tokens that come from one login.
     pub family: String,
-    /// Counts password changes: tokens of an earlier epoch are revoked.
-    pub epoch: u64,
     /// What it allows; absent means everything its kind does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
@@ -186,7 +184,6 @@ mod tests {
             kind: TokenKind::Access,
             jti: "1".to_owned(),
             family: "2".to_owned(),
-            epoch: 3,
             scopes: None,
             iat: 1000,
             exp: 2000,
@@ -228,7 +225,7 @@ mod tests {
         )
         .unwrap();
         let admin = encode(
-            r#"{"iss":"hive-1","sub":"root","kind":"access","jti":"1","family":"2","epoch":3,"iat":1,"exp":9999}"#,
+            r#"{"iss":"hive-1","sub":"root","kind":"access","jti":"1","family":"2","iat":1,"exp":9999}"#,
         );
         for forged in [
             key(2).issue(&claims()),
