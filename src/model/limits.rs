@@ -14,6 +14,10 @@ pub const MESSAGE_BYTES_MAX: usize = 512 * 1024;
 pub const REPLY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The arguments or the output of a tool call in an event, bytes; the log holds the rest.
 pub const TOOL_DETAIL_BYTES_MAX: usize = 16 * 1024;
+/// Why an execution failed, bytes; the log holds the rest.
+pub const ERROR_BYTES_MAX: usize = 16 * 1024;
+/// An engine's own words in an event: the id of a call or of its session, a tool's name, the word of an error; bytes.
+pub const ENGINE_WORD_BYTES_MAX: usize = 1024;
 /// Names of engines and models, bytes.
 pub const NAME_BYTES_MAX: usize = 200;
 /// A path, bytes (`PATH_MAX` of Linux).

@@ -9,12 +9,15 @@ mod run;
 mod settle;
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::command::{Added, CancelPending, Refusal};
 use crate::data_dir::DataDir;
@@ -105,7 +108,7 @@ pub struct Supervisor {
     /// Told after every end of a run.
     ended: watch::Sender<u64>,
     held: AtomicBool,
-    closing: AtomicBool,
+    closing: CancellationToken,
 }
 
 /// A running execution, as the supervisor's callers see it.
@@ -143,7 +146,7 @@ impl Supervisor {
             barred: Mutex::default(),
             ended: watch::Sender::new(0),
             held: AtomicBool::new(held),
-            closing: AtomicBool::new(false),
+            closing: CancellationToken::new(),
         })
     }
 
@@ -152,7 +155,7 @@ impl Supervisor {
         self.settle().await;
         loop {
             self.start_what_may_run().await;
-            if self.closing.load(Ordering::Acquire) {
+            if self.closing.is_cancelled() {
                 return;
             }
             self.parts.wake.notify.notified().await;
@@ -189,7 +192,9 @@ impl Supervisor {
 
     /// Takes an execution out of the queue, or tells it to stop.
     pub async fn cancel(&self, id: ExecutionId) -> Result<Cancelled, SubmitError> {
-        if self.stop(id, Stop::Cancelled) {
+        // One that was taken from the queue and is not on disk as running is asked of the journal: on a full disk its
+        // start fails and it waits again, and a stop that only this process knew of would be forgotten.
+        if self.log_length(id).is_some() && self.stop(id, Stop::Cancelled) {
             return Ok(Cancelled::Stopping);
         }
         match self
@@ -231,7 +236,11 @@ impl Supervisor {
 
     /// Ends every run; what runs is told as interrupted. Nothing starts any more.
     pub async fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+        // Under the lock, so that nothing is taken from the queue after the look below.
+        {
+            let _running = self.running();
+            self.closing.cancel();
+        }
         self.parts.wake.freed();
         let mut ended = self.ended.subscribe();
         loop {
@@ -282,12 +291,15 @@ impl Supervisor {
     }
 
     async fn start_what_may_run(self: &Arc<Self>) {
-        while !self.is_held() && !self.closing.load(Ordering::Acquire) {
+        while !self.is_held() && !self.closing.is_cancelled() {
             match self.take_next() {
                 Ok(Some((id, stop))) => {
                     let supervisor = self.clone();
                     tokio::spawn(async move {
-                        supervisor.run(id, stop).await;
+                        let run = AssertUnwindSafe(supervisor.run(id, stop));
+                        if run.catch_unwind().await.is_err() {
+                            supervisor.fail(id).await;
+                        }
                         supervisor.running().remove(&id);
                         supervisor.ended.send_modify(|count| *count += 1);
                         supervisor.parts.wake.freed();
@@ -296,7 +308,7 @@ impl Supervisor {
                 Ok(None) => return,
                 Err(error) => {
                     tracing::error!(%error, "the queue could not be read");
-                    tokio::time::sleep(RETRY_INTERVAL).await;
+                    self.pause(RETRY_INTERVAL).await;
                 }
             }
         }
@@ -305,7 +317,7 @@ impl Supervisor {
     /// The next execution whose worker and chat are free, entered as running.
     fn take_next(&self) -> Result<Option<Next>, StoreError> {
         let mut running = self.running();
-        if running.len() >= self.parts.limits.concurrent_max {
+        if self.closing.is_cancelled() || running.len() >= self.parts.limits.concurrent_max {
             return Ok(None);
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -350,6 +362,14 @@ impl Supervisor {
         };
         running.insert(next.execution, entry);
         Ok(Some((next.execution, stopped)))
+    }
+
+    /// Waits, but not longer than the server lives; tells whether it goes on.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.closing.cancelled() => false,
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<ExecutionId, Entry>> {

@@ -15,7 +15,9 @@ use crate::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
 use crate::execution_log::LogWriter;
 use crate::feed::LiveReply;
 use crate::journal::SubmitError;
-use crate::model::limits::TOOL_DETAIL_BYTES_MAX;
+use crate::model::limits::{
+    ENGINE_WORD_BYTES_MAX, ERROR_BYTES_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX, TOOL_DETAIL_BYTES_MAX,
+};
 use crate::model::text::truncated;
 use crate::model::{EventBody, Execution, ExecutionId, Media, Usage, WorkDir, Worker};
 use crate::store::{StoreError, contexts, executions, messages, workers};
@@ -49,7 +51,8 @@ impl Supervisor {
             Ok(resolved) => resolved,
             Err(error) => {
                 tracing::error!(execution.id = %id, %error, "an execution could not be read");
-                return tokio::time::sleep(RETRY_INTERVAL).await;
+                self.pause(RETRY_INTERVAL).await;
+                return;
             }
         };
         let engine = resolved
@@ -70,7 +73,8 @@ impl Supervisor {
             Err(SubmitError::Refused(_)) => return tokio::time::sleep(REFUSED_PAUSE).await,
             Err(error) => {
                 tracing::warn!(execution.id = %id, %error, "an execution could not be started; it waits");
-                return tokio::time::sleep(RETRY_INTERVAL).await;
+                self.pause(RETRY_INTERVAL).await;
+                return;
             }
         };
         let live = self.parts.feed.begin_reply(id, execution.session_id);
@@ -100,8 +104,8 @@ impl Supervisor {
         let finish = FinishExecution {
             id,
             ending: end.ending,
-            text,
-            error: end.error,
+            text: cut(text, REPLY_BYTES_MAX),
+            error: end.error.map(|error| cut(error, ERROR_BYTES_MAX)),
             usage: progress.usage,
             log_bytes: end.log_bytes,
             at: self.now(),
@@ -109,13 +113,38 @@ impl Supervisor {
         self.finish(finish).await;
     }
 
-    /// Submits the end of an execution until it is on disk: a full disk is waited for, nothing is dropped.
+    /// Ends an execution whose run panicked: its worker and its chat go on.
+    pub(super) async fn fail(&self, id: ExecutionId) {
+        tracing::error!(execution.id = %id, "a run panicked");
+        let text = self.parts.feed.reply(id).map(|live| live.text());
+        self.parts.feed.end_reply(id);
+        let finish = FinishExecution {
+            id,
+            ending: Ending::Failed,
+            text: text.unwrap_or_default(),
+            error: Some("internal: Skep itself failed; its log says more".to_owned()),
+            usage: Usage::default(),
+            log_bytes: self
+                .log_length(id)
+                .map_or(0, |length| length.borrow().bytes),
+            at: self.now(),
+        };
+        self.finish(finish).await;
+        // One that panics before it starts is taken from the queue again.
+        self.pause(RETRY_INTERVAL).await;
+    }
+
+    /// Submits the end of an execution until it is on disk: a full disk is waited for, nothing is dropped. A server that
+    /// stops does not wait: the next start settles what is marked as running.
     pub(super) async fn finish(&self, finish: FinishExecution) {
         loop {
             match self.parts.journal.submit(finish.clone()).await {
                 Ok(_) => return,
-                Err(SubmitError::StorageFull | SubmitError::Overloaded) => {
-                    tokio::time::sleep(RETRY_INTERVAL).await;
+                Err(error @ (SubmitError::StorageFull | SubmitError::Overloaded)) => {
+                    if !self.pause(RETRY_INTERVAL).await {
+                        tracing::warn!(execution.id = %finish.id, %error, "the end of an execution is left to the next start");
+                        return;
+                    }
                 }
                 Err(error) => {
                     // The next start settles it from its log.
@@ -353,6 +382,12 @@ impl Supervisor {
                 id: engine_session_id,
                 model,
             } => {
+                // One that is cut would be another one's id.
+                if engine_session_id.len() > ENGINE_WORD_BYTES_MAX {
+                    tracing::warn!(execution.id = %id, bytes = engine_session_id.len(), "an engine's session id is too long to be kept");
+                    return;
+                }
+                let model = model.map(|model| cut(model, NAME_BYTES_MAX));
                 let context = RecordContext {
                     id,
                     engine_session_id,
@@ -365,9 +400,9 @@ impl Supervisor {
                 name,
                 args,
             } => EventBody::ToolCall {
-                id: call,
-                name,
-                args: truncated(&args.to_string(), TOOL_DETAIL_BYTES_MAX).to_owned(),
+                id: cut(call, ENGINE_WORD_BYTES_MAX),
+                name: cut(name, ENGINE_WORD_BYTES_MAX),
+                args: cut(args.to_string(), TOOL_DETAIL_BYTES_MAX),
                 offset: progress.live.text_len() as u64,
             },
             EngineEvent::ToolResult {
@@ -375,15 +410,17 @@ impl Supervisor {
                 ok,
                 output,
             } => EventBody::ToolResult {
-                id: call,
+                id: cut(call, ENGINE_WORD_BYTES_MAX),
                 ok,
-                output: truncated(&output, TOOL_DETAIL_BYTES_MAX).to_owned(),
+                output: cut(output, TOOL_DETAIL_BYTES_MAX),
             },
             EngineEvent::Usage(usage) => {
                 progress.usage = usage;
                 EventBody::Usage(usage)
             }
             EngineEvent::Error { error, message } => {
+                let error = cut(error, ENGINE_WORD_BYTES_MAX);
+                let message = cut(message, ERROR_BYTES_MAX);
                 progress.error = Some(format!("{error}: {message}"));
                 EventBody::Error { error, message }
             }
@@ -402,4 +439,10 @@ impl Supervisor {
             tracing::warn!(execution.id = %id, %error, "an event could not be stored");
         }
     }
+}
+
+/// What a record keeps of a text from an engine.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    text.truncate(truncated(&text, bytes_max).len());
+    text
 }

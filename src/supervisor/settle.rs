@@ -1,6 +1,7 @@
 //! What a crash left: executions that were running when the server died.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Supervisor;
 use crate::command::{Ending, FinishExecution};
@@ -38,7 +39,9 @@ impl Supervisor {
 
     fn recovered_text(&self, execution: &Execution) -> String {
         let path = self.parts.data.root().join(execution.log_path());
-        self.parts.engines.recovered_text(&execution.engine, &path)
+        let recover = || self.parts.engines.recovered_text(&execution.engine, &path);
+        // Whatever a log holds, it must not keep the queue from starting.
+        catch_unwind(AssertUnwindSafe(recover)).unwrap_or_default()
     }
 
     fn seal_log(&self, execution: &Execution) -> u64 {
