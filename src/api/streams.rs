@@ -141,12 +141,15 @@ impl EventStream {
                     return Some(frame(None, "expired", &json!({})));
                 }
             };
-            match item.map_err(ApiError::from).map(|item| self.show(item)) {
-                Ok(Ok(Some(frame))) => return Some(frame),
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => return self.fail(&error.to_string()),
+            let shown = match item {
+                Ok(item) => self.show(item).await,
+                Err(error) => Err(error),
+            };
+            match shown {
+                Ok(Some(frame)) => return Some(frame),
+                Ok(None) => {}
                 // The client comes back with the id it has.
-                Err(error) => return self.fail(error.message()),
+                Err(error) => return self.fail(&error.to_string()),
             }
         }
         None
@@ -158,12 +161,12 @@ impl EventStream {
         None
     }
 
-    fn show(&mut self, item: Item) -> Result<Option<Bytes>, StoreError> {
+    async fn show(&mut self, item: Item) -> Result<Option<Bytes>, StoreError> {
         Ok(match item {
             Item::Stored(id, event) => {
                 let is_deleted =
                     event.body == EventBody::Deleted && matches!(self.scope, Scope::Session(_));
-                let frame = self.stored(id, event)?;
+                let frame = self.stored(id, event).await?;
                 self.is_over = is_deleted;
                 frame
             }
@@ -231,16 +234,12 @@ impl EventStream {
     }
 
     /// The frame of a stored event: written once, then shared with every other stream that shows it.
-    fn stored(&self, id: u64, event: Event) -> Result<Option<Bytes>, StoreError> {
-        if let Some(frame) = self.app.frames.get(id) {
-            return Ok(Some(frame));
-        }
-        let Some((name, data)) = self.data(event)? else {
-            return Ok(None);
+    async fn stored(&self, id: u64, event: Event) -> Result<Option<Bytes>, StoreError> {
+        let make = || -> Result<_, StoreError> {
+            let data = self.data(event)?;
+            Ok(data.map(|(name, data)| frame(Some(id), name, &data)))
         };
-        let frame = frame(Some(id), name, &data);
-        self.app.frames.put(id, frame.clone());
-        Ok(Some(frame))
+        self.app.frames.get_or_make(id, make).await
     }
 
     /// Name and data of an event; `None` when what it was about is gone.

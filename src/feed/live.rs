@@ -66,10 +66,13 @@ impl LiveReply {
         self.parts().text.len()
     }
 
-    /// What follows `offset`: text and thinking, and where they end. Offsets are those that this function gave out.
-    pub fn after(&self, offset: Offset) -> (String, String, Offset) {
+    /// What follows `offset`: text, at most `text_bytes_max` of it, and thinking, and where they end. Offsets are those that
+    /// this function gave out.
+    pub fn after(&self, offset: Offset, text_bytes_max: usize) -> (String, String, Offset) {
         let parts = self.parts();
-        let text = parts.text.get(offset.text..).unwrap_or_default().to_owned();
+        let text = parts.text.get(offset.text..).unwrap_or_default();
+        let text = truncated(text, text_bytes_max).to_owned();
+        let text_end = offset.text + text.len();
         let thinking = parts
             .thinking
             .get(offset.thinking..)
@@ -79,7 +82,7 @@ impl LiveReply {
             text,
             thinking,
             Offset {
-                text: parts.text.len(),
+                text: text_end,
                 thinking: parts.thinking.len(),
             },
         )
@@ -110,12 +113,14 @@ mod tests {
     fn what_follows_an_offset_is_told_once() {
         let reply = LiveReply::new(ExecutionId::from_u128(1), None);
         reply.push_text("one ");
-        let (text, _, at) = reply.after(Offset::default());
+        let (text, _, at) = reply.after(Offset::default(), REPLY_BYTES_MAX);
         assert_eq!(text, "one ");
         reply.push_text("two");
         reply.push_thinking("hm");
-        let (text, thinking, at) = reply.after(at);
-        assert_eq!((text.as_str(), thinking.as_str()), ("two", "hm"));
-        assert_eq!(reply.after(at).0, "");
+        let (text, thinking, at) = reply.after(at, 2);
+        assert_eq!((text.as_str(), thinking.as_str()), ("tw", "hm"));
+        let (text, thinking, at) = reply.after(at, REPLY_BYTES_MAX);
+        assert_eq!((text.as_str(), thinking.as_str()), ("o", ""));
+        assert_eq!(reply.after(at, REPLY_BYTES_MAX).0, "");
     }
 }

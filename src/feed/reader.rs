@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::live::{LiveReply, Offset};
 use super::{Feed, Subscription};
+use crate::model::limits::REPLY_BYTES_MAX;
 use crate::model::{Event, ExecutionId, SessionId};
 use crate::store::events::{self, Scope};
 use crate::store::{Store, StoreError};
@@ -17,6 +18,11 @@ const EVENTS_READ_AT_ONCE: usize = 64;
 
 /// The shortest time between two deltas of one reader: at most 30 a second.
 const DELTA_INTERVAL: Duration = Duration::from_millis(33);
+
+/// The longest delta: what a slow reader holds of a running reply.
+const DELTA_BYTES_MAX: usize = 64 << 10;
+/// A piece that was cut may be shorter by a character that did not fit.
+const MAX_CHAR_BYTES: usize = 4;
 
 /// What a stream shows next.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +91,7 @@ impl Reader {
         };
         let mut offsets = HashMap::new();
         for reply in feed.live(scope) {
-            let (text, thinking, at) = reply.after(Offset::default());
+            let (text, thinking, at) = reply.after(Offset::default(), REPLY_BYTES_MAX);
             ready.push_back(Item::Partial {
                 execution_id: reply.execution_id,
                 session_id: reply.session_id,
@@ -122,9 +128,10 @@ impl Reader {
             }
             if tick.live != self.live_seen {
                 if Instant::now() >= self.next_delta {
-                    self.live_seen = tick.live;
-                    self.read_live();
-                    self.next_delta = Instant::now() + DELTA_INTERVAL;
+                    if self.read_live() {
+                        self.live_seen = tick.live;
+                        self.next_delta = Instant::now() + DELTA_INTERVAL;
+                    }
                 } else {
                     tokio::select! {
                         () = tokio::time::sleep_until(self.next_delta) => {}
@@ -157,13 +164,16 @@ impl Reader {
         Ok(())
     }
 
-    fn read_live(&mut self) {
+    /// Takes the next piece of each running reply; tells whether that was all there is.
+    fn read_live(&mut self) -> bool {
+        let mut is_all = true;
         let replies = self.feed.live(self.scope);
         self.offsets
             .retain(|id, _| replies.iter().any(|reply| reply.execution_id == *id));
         for reply in replies {
             let offset = self.offsets.entry(reply.execution_id).or_default();
-            let (text, thinking, at) = reply.after(*offset);
+            let (text, thinking, at) = reply.after(*offset, DELTA_BYTES_MAX);
+            is_all &= text.len() + MAX_CHAR_BYTES <= DELTA_BYTES_MAX;
             if !thinking.is_empty() {
                 self.ready.push_back(thought(&reply, thinking));
             }
@@ -177,6 +187,7 @@ impl Reader {
             }
             *offset = at;
         }
+        is_all
     }
 }
 
