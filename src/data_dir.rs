@@ -94,6 +94,8 @@ impl FileIdentity {
 
 const INSTANCE_FILE: &str = "instance.json";
 const LOCK_FILE: &str = "lock";
+/// Under `uploads/`; no chat's id begins with a dot.
+const INCOMING_DIR: &str = ".incoming";
 /// The most that is read of `instance.json` and of the lock.
 const SMALL_FILE_BYTES_MAX: u64 = 4096;
 
@@ -124,8 +126,11 @@ impl DataDir {
             instance,
             is_copy,
         };
-        for dir in ["logs", "uploads", "workers", "keys"] {
-            make_dir(&data.root.join(dir))?;
+        // Nobody waits for the uploads that a crash broke off.
+        let _ = fs::remove_dir_all(data.incoming());
+        let dirs = ["logs", "uploads", "workers", "keys"].map(|dir| data.root.join(dir));
+        for dir in dirs.into_iter().chain([data.incoming()]) {
+            make_dir(&dir)?;
         }
         Ok(data)
     }
@@ -184,6 +189,11 @@ impl DataDir {
     /// What was attached in a chat.
     pub fn uploads(&self, session: SessionId) -> PathBuf {
         self.root.join("uploads").join(session.to_string())
+    }
+
+    /// What is on its way into a chat. A start empties it.
+    pub fn incoming(&self) -> PathBuf {
+        self.root.join("uploads").join(INCOMING_DIR)
     }
 
     /// Where a worker works.

@@ -73,20 +73,21 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
             continue;
         }
         let name = safe_name(part.file_name().unwrap_or_default());
-        let dir = app.data.uploads(session.id);
-        make_dir(&dir)?;
-        let mut partial = Partial::create(&dir).await?;
+        let mut partial = Partial::create(&app.data.incoming())?;
         while let Some(chunk) = part.chunk().await? {
             partial.write(&chunk).await?;
         }
-        let media = partial.keep(&dir, &name).await?;
-        // The chat may have been deleted meanwhile, with all that was uploaded before.
+        let dir = app.data.uploads(session.id);
+        let kept = partial.keep(&dir, &name).await;
+        // The chat may have been deleted meanwhile, with its directory and all that was uploaded before.
         if let Err(error) = sessions::find(&app, session.id) {
-            let _ = fs::remove_file(dir.join(&media.name));
+            if let Ok(media) = kept {
+                let _ = fs::remove_file(dir.join(&media.name));
+            }
             let _ = fs::remove_dir(&dir);
             return Err(error);
         }
-        return Ok(Response::ok(&view(&app, session.id, &media)));
+        return Ok(Response::ok(&view(&app, session.id, &kept?)));
     }
     Err(ApiError::bad_request(
         "file: is missing; send multipart/form-data with a part named \"file\"",
@@ -101,7 +102,7 @@ struct Partial {
 }
 
 impl Partial {
-    async fn create(dir: &Path) -> Result<Self, ApiError> {
+    fn create(dir: &Path) -> Result<Self, ApiError> {
         let path = dir.join(format!("{PARTIAL_PREFIX}{}", Uuid::now_v7()));
         let mut options = OpenOptions::new();
         let file = options
@@ -125,6 +126,7 @@ impl Partial {
     async fn keep(mut self, dir: &Path, name: &str) -> Result<Media, ApiError> {
         self.file.flush().await.map_err(write_error)?;
         self.file.sync_all().await.map_err(write_error)?;
+        make_dir(dir)?;
         let name = place(&self.path, dir, name).map_err(write_error)?;
         let dir = dir.to_owned();
         let synced = tokio::task::spawn_blocking(move || File::open(dir)?.sync_all()).await;
