@@ -225,13 +225,20 @@ impl Change for RetryExecution {
             return Err(Refusal::WrongState("the execution has not ended yet").into());
         }
         let session = session_of(cx, &old)?.ok_or(Refusal::NotFound("session"))?;
+        let reply = messages::find_by_id(cx.tx, old.reply_id)?;
+        if reply.as_ref().is_some_and(|reply| reply.hidden) {
+            return Err(Refusal::WrongState(
+                "the answer was replaced already: it was tried again, or its message was edited",
+            )
+            .into());
+        }
         let (worker_name, engine, model) = agent(cx, old.worker_id)?;
         if executions::queue_length(cx.tx)? >= QUEUE_MAX {
             return Err(
                 Refusal::Full("too many messages wait for their answer; try again later").into(),
             );
         }
-        if let Some(reply) = messages::find_by_id(cx.tx, old.reply_id)? {
+        if let Some(reply) = reply {
             messages::put(
                 cx.tx,
                 &Message {
