@@ -36,7 +36,7 @@ pub fn list(
     let table = tx.table(MESSAGES)?;
     let session = session.as_u128();
     let end = after.map_or(u64::MAX, |cursor| cursor.major);
-    page::collect(
+    page::collect_large(
         table.range((session, 0)..(session, end))?.rev().map(|row| {
             row.map(|(key, value)| (key.value().1, value))
                 .map_err(StoreError::from)
@@ -48,7 +48,7 @@ pub fn list(
         },
         |(_, value)| {
             let message: Message = codec::decode("messages", value.value())?;
-            Ok((!message.hidden).then_some(message))
+            Ok((!message.hidden).then_some((message, value.value().len())))
         },
     )
 }

@@ -39,6 +39,9 @@ impl Cursor {
 /// How many keys one page looks at. A page whose rows are rare may be short; its cursor goes on from there.
 pub const KEYS_SCANNED_MAX: usize = 10_000;
 
+/// How much one page of large rows holds: a thousand of the longest replies would be 2 GiB.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
+
 /// Takes at most `limit` rows from `keys`; `load` may skip a key by answering `None`. One key more is looked at, to know
 /// whether there is a next page.
 pub fn collect<K, T>(
@@ -47,15 +50,33 @@ pub fn collect<K, T>(
     cursor: impl Fn(&K) -> Cursor,
     mut load: impl FnMut(&K) -> Result<Option<T>, StoreError>,
 ) -> Result<Page<T>, StoreError> {
+    collect_large(
+        keys,
+        limit,
+        cursor,
+        |key| Ok(load(key)?.map(|row| (row, 0))),
+    )
+}
+
+/// The same for rows that may be large: `load` tells the size of each, and the row that brings the page to
+/// [`PAGE_BYTES_MAX`] is its last.
+pub fn collect_large<K, T>(
+    keys: impl Iterator<Item = Result<K, StoreError>>,
+    limit: usize,
+    cursor: impl Fn(&K) -> Cursor,
+    mut load: impl FnMut(&K) -> Result<Option<(T, usize)>, StoreError>,
+) -> Result<Page<T>, StoreError> {
     let mut rows = Vec::new();
+    let mut bytes = 0;
     let mut last = None;
     for (scanned, key) in keys.enumerate() {
         let key = key?;
-        if rows.len() == limit || scanned == KEYS_SCANNED_MAX {
+        if rows.len() == limit || bytes >= PAGE_BYTES_MAX || scanned == KEYS_SCANNED_MAX {
             return Ok(Page { rows, next: last });
         }
-        if let Some(row) = load(&key)? {
+        if let Some((row, size)) = load(&key)? {
             rows.push(row);
+            bytes += size;
         }
         last = Some(cursor(&key));
     }
@@ -111,6 +132,26 @@ mod tests {
                 next: None
             }
         );
+    }
+
+    #[test]
+    fn a_page_of_large_rows_ends_at_its_size_and_goes_on() {
+        let large = |n: u64, size: usize| {
+            collect_large(
+                (1..=n).map(Ok),
+                1000,
+                |&k| Cursor { major: k, minor: 0 },
+                |&k| Ok(Some((k, size))),
+            )
+            .unwrap()
+        };
+        let half = large(3, PAGE_BYTES_MAX / 2);
+        assert_eq!(half.rows, [1, 2]);
+        assert_eq!(half.next, Some(Cursor { major: 2, minor: 0 }));
+        let just_under = large(3, PAGE_BYTES_MAX / 2 - 1);
+        assert_eq!((just_under.rows.len(), just_under.next), (3, None));
+        // However large a row is, the list goes on.
+        assert_eq!(large(2, 2 * PAGE_BYTES_MAX).rows, [1]);
     }
 
     #[test]
