@@ -47,8 +47,11 @@ pub fn answer<T: Serialize>(req: &Request, rows: &[T], next: Option<Cursor>) -> 
     let query = req.uri().query().unwrap_or_default();
     // A token in the query must not come back in a header.
     let kept = query.split('&').filter(|pair| {
+        // Only names as we write them: `%74oken` is a token too.
         let name = pair.split('=').next().unwrap_or_default();
-        !pair.is_empty() && name != "cursor" && name != "token"
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            && !["", "cursor", "token"].contains(&name)
     });
     let cursor = format!("cursor={}", next.encode());
     let query: Vec<&str> = kept.chain([cursor.as_str()]).collect();
