@@ -90,7 +90,9 @@ pub(super) struct State {
     /// The journal has records that the tables lack, because redb could not commit.
     tables_are_behind: bool,
     snapshot_running: bool,
+    /// Who waits for a snapshot that is begun after they asked, and for whom the running one is.
     purges: Vec<oneshot::Sender<Result<(), SubmitError>>>,
+    purging: Vec<oneshot::Sender<Result<(), SubmitError>>>,
 }
 
 /// A command on its way through a batch.
@@ -389,6 +391,7 @@ impl Writer {
             }
         };
         self.state.snapshot_running = true;
+        self.state.purging = std::mem::take(&mut self.state.purges);
         let (disk, dir, done) = (
             self.disk.clone(),
             self.snapshots.clone(),
@@ -408,7 +411,7 @@ impl Writer {
 
     fn snapshot_done(&mut self, result: Result<u64, String>) {
         self.state.snapshot_running = false;
-        let purges = std::mem::take(&mut self.state.purges);
+        let purges = std::mem::take(&mut self.state.purging);
         match result {
             Ok(seq) => {
                 tracing::info!(seq, "wrote a snapshot");
@@ -433,6 +436,9 @@ impl Writer {
                     let _ = purge.send(Err(SubmitError::Internal(error.clone())));
                 }
             }
+        }
+        if !self.state.purges.is_empty() {
+            self.begin_purge();
         }
     }
 
@@ -463,11 +469,17 @@ impl Writer {
 
     fn purge(&mut self, answer: oneshot::Sender<Result<(), SubmitError>>) {
         self.state.purges.push(answer);
+        // A snapshot that is being written may still hold what has to go.
         if !self.state.snapshot_running {
-            self.rotate();
-            if !self.state.snapshot_running {
-                self.snapshot_done(Err("the journal could not be sealed".to_owned()));
-            }
+            self.begin_purge();
+        }
+    }
+
+    fn begin_purge(&mut self) {
+        self.rotate();
+        for purge in std::mem::take(&mut self.state.purges) {
+            let error = "the journal could not be sealed".to_owned();
+            let _ = purge.send(Err(SubmitError::Internal(error)));
         }
     }
 
