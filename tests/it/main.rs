@@ -8,6 +8,7 @@ mod crash;
 mod executions;
 mod guard;
 mod http;
+mod hostile;
 mod logs;
 mod media;
 mod messages;
