@@ -148,11 +148,6 @@ impl Feed {
         reply
     }
 
-    /// The running reply of an execution.
-    pub fn reply(&self, execution_id: ExecutionId) -> Option<Arc<LiveReply>> {
-        self.live(Scope::Execution(execution_id)).pop()
-    }
-
     /// Ends a running reply: its whole text is durable, or there will be none.
     pub fn end_reply(&self, execution_id: ExecutionId) {
         self.live

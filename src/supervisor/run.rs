@@ -20,6 +20,7 @@ use crate::model::limits::{
 };
 use crate::model::text::truncated;
 use crate::model::{EventBody, Execution, ExecutionId, Media, Usage, WorkDir, Worker};
+use crate::store::events::Scope;
 use crate::store::{StoreError, contexts, executions, messages, workers};
 
 /// Events of an engine that may wait for the supervisor.
@@ -116,12 +117,12 @@ impl Supervisor {
     /// Ends an execution whose run panicked: its worker and its chat go on.
     pub(super) async fn fail(&self, id: ExecutionId) {
         tracing::error!(execution.id = %id, "a run panicked");
-        let text = self.parts.feed.reply(id).map(|live| live.text());
+        let live = self.parts.feed.live(Scope::Execution(id)).pop();
         self.parts.feed.end_reply(id);
         let finish = FinishExecution {
             id,
             ending: Ending::Failed,
-            text: text.unwrap_or_default(),
+            text: live.map(|live| live.text()).unwrap_or_default(),
             error: Some("internal: Skep itself failed; its log says more".to_owned()),
             usage: Usage::default(),
             log_bytes: self
