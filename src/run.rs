@@ -114,6 +114,7 @@ pub async fn run(
     closing: CancellationToken,
     announce: impl FnOnce(&Announcement),
 ) -> Result<(), RunError> {
+    keep_memory_private();
     warn_of_settings_without_effect(&config);
     let config = Arc::new(config);
     let data = Arc::new(DataDir::open(&config.data)?);
@@ -228,6 +229,17 @@ pub async fn run(
     remove_control(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Engines run as the same user: none of them may read this process's memory or the environment it was started with.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            tracing::warn!(%error, "engines may be able to read the environment Skep was started with");
+        }
+    }
 }
 
 /// Says which settings are taken and do nothing yet, so that nobody relies on them.

@@ -294,6 +294,10 @@ pub async fn delete_worker(app: Arc<App>, req: Request) -> Result<Response, ApiE
     }
     // Nothing of it starts, and nothing of it runs, from here to the end.
     let barred = app.supervisor.bar_worker(id).await;
+    if delete_work_dir {
+        // Whatever ran until now could have put something else in its place.
+        work_dir::check_owned(&app, &worker)?;
+    }
     app.journal
         .submit(DeleteWorker { id, at: app.now() })
         .await?;
