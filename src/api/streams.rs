@@ -82,7 +82,7 @@ fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<R
         .expires_at
         .map(|at| Duration::from_millis(at.saturating_sub(app.now())));
     let stream = EventStream {
-        reader: Reader::new(app.store.clone(), app.feed.clone(), scope, last_event),
+        reader: Reader::new(app.store.clone(), app.feed.clone(), scope, last_event)?,
         app,
         scope,
         expires: left.map(|left| Instant::now() + left),

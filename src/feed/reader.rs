@@ -77,9 +77,15 @@ pub struct Reader {
 
 impl Reader {
     /// A reader that shows what comes after `last_event`; without one, what comes from now on.
-    pub fn new(store: Arc<Store>, feed: Arc<Feed>, scope: Scope, last_event: Option<u64>) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        feed: Arc<Feed>,
+        scope: Scope,
+        last_event: Option<u64>,
+    ) -> Result<Self, StoreError> {
         let subscription = feed.subscribe(scope);
-        let newest = feed.last_event();
+        // What the store shows already is no news, though the feed may tell of it only in a moment.
+        let newest = store.read(events::last_id)?;
         let mut ready = VecDeque::new();
         let position = match last_event {
             Some(id) if id > newest => {
@@ -102,7 +108,7 @@ impl Reader {
             }
             offsets.insert(reply.execution_id, at);
         }
-        Self {
+        Ok(Self {
             store,
             feed,
             subscription,
@@ -112,7 +118,7 @@ impl Reader {
             offsets,
             live_seen: 0,
             next_delta: Instant::now(),
-        }
+        })
     }
 
     /// What comes next. Safe to drop while it waits: nothing is taken before it is returned.
