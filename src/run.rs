@@ -117,6 +117,12 @@ pub async fn run(
     keep_memory_private();
     warn_of_settings_without_effect(&config);
     let config = Arc::new(config);
+    if let Some(password) = &first_password
+        && !config.data.join("journal").exists()
+    {
+        // Before anything is made.
+        password::check(password.reveal())?;
+    }
     let data = Arc::new(DataDir::open(&config.data)?);
     let key =
         Key::load_or_create(&data.keys()).map_err(io_error("read or make the signing key"))?;
@@ -216,7 +222,13 @@ pub async fn run(
         Some(url) => url.as_str().to_owned(),
         None => format!("http://{address}"),
     };
+    tracing::info!("data in {}; Ctrl-C stops", data.root().display());
     announce(&Announcement { url, code });
+    if !config.listen.is_loopback() && config.public_url.is_none() {
+        tracing::warn!(
+            "set public_url (SKEP_PUBLIC_URL) to the address users open; the link above only works from here"
+        );
+    }
 
     // Accepts until it is told to stop; then ends the streams and drains the handlers.
     let drained = server.serve(listener, closing).await;
@@ -277,11 +289,11 @@ fn report(opened: &Opened, data: &DataDir) {
             "this is a copy of another hive: its queue is held until POST /api/resume, or the button in the console"
         );
     }
-    tracing::info!(
-        replayed = opened.replayed,
-        records = opened.log.last_seq(),
-        "the journal is open"
-    );
+    let (replayed, records) = (opened.replayed, opened.log.last_seq());
+    match replayed {
+        0 => tracing::debug!(records, "the journal is open"),
+        _ => tracing::info!(replayed, records, "the journal is open"),
+    }
 }
 
 /// The account of the first start. Its generated password is shown to nobody: the sign-in link lets one set another.
@@ -291,6 +303,11 @@ async fn ensure_account(
     first_password: Option<FirstPassword>,
 ) -> Result<(), RunError> {
     if store.read(accounts::get)?.is_some() {
+        if first_password.is_some() {
+            tracing::warn!(
+                "SKEP_PASSWORD is not used: the account has a password already; `skep passwd` changes it"
+            );
+        }
         return Ok(());
     }
     let password_generated = first_password.is_none();

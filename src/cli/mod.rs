@@ -38,7 +38,13 @@ pub const EXIT_USAGE: u8 = 2;
 /// A beehive in one piece for AI workers: run it, open the link it prints, and chat with workers that do real work on
 /// this machine.
 #[derive(Debug, Parser)]
-#[command(name = "skep", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(
+    name = "skep",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct Cli {
     /// The directory that holds everything [default: ~/.skep]
     #[arg(
@@ -149,6 +155,9 @@ pub struct Serve {
     /// How the log on standard error is written [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// What is logged: this and what is graver [default: info, or SKEP_LOG_LEVEL]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
 }
 
 impl Serve {
@@ -171,7 +180,10 @@ impl Serve {
     }
 
     fn is_empty(&self) -> bool {
-        self.settings().is_empty() && !self.open && self.log_format.is_none()
+        self.settings().is_empty()
+            && !self.open
+            && self.log_format.is_none()
+            && self.log_level.is_none()
     }
 }
 
@@ -210,6 +222,20 @@ pub enum LogFormat {
     Json,
 }
 
+/// From which gravity on something is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What failed
+    Error,
+    /// What somebody should look at
+    Warn,
+    /// Starts and stops
+    #[default]
+    Info,
+    /// Every request
+    Debug,
+}
+
 impl Cli {
     /// Reads the arguments, the program's name first. An error says itself whether it is help, and prints and exits
     /// with the right code ([`clap::Error::exit`]).
@@ -237,7 +263,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let data = cli.data.clone();
     let command = cli.into_command();
     if !matches!(command, Command::Serve(_)) {
-        serve::init_log(LogFormat::Text, tracing::Level::WARN);
+        serve::init_log(LogFormat::Text, LogLevel::Warn);
     }
     let done = match command {
         Command::Serve(options) => return serve::serve(&options, data),
@@ -297,6 +323,24 @@ mod tests {
             panic!("not serve")
         };
         assert_eq!(serve.settings(), [("behind_proxy", "true".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_said_last_counts() {
+        let line = "skep --log-level warn --listen a --listen b --log-level debug --open --open";
+        let Command::Serve(serve) = command(line) else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.settings(), [("listen", "b".to_owned())]);
+        assert_eq!(serve.log_level, Some(LogLevel::Debug));
+        let Command::Serve(serve) = command("skep serve --listen a --listen b") else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.settings(), [("listen", "b".to_owned())]);
+        let Command::Token(token) = command("skep token --name a --name b") else {
+            panic!("not token")
+        };
+        assert_eq!(token.name, "b");
     }
 
     #[test]

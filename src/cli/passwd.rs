@@ -30,6 +30,8 @@ pub fn set(data: Option<PathBuf>) -> Result<(), HiveError> {
             hive.close();
         }
     }
-    eprintln!("The password is changed, and everyone who was signed in is signed out.");
+    eprintln!(
+        "The password is changed, and everyone who was signed in is signed out; API keys still work."
+    );
     Ok(())
 }

@@ -3,17 +3,32 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{EXIT_FAILED, EXIT_USAGE, LogFormat, Serve};
+use super::{EXIT_FAILED, EXIT_USAGE, LogFormat, LogLevel, Serve};
 use crate::config::{Config, data_dir, first_password};
 use crate::http::CancellationToken;
 use crate::{Announcement, run};
 
+/// What the log is set with, besides `--log-level`. It is no setting of `skep.toml`: it must be known before that is
+/// read.
+const LOG_LEVEL_ENV: &str = "SKEP_LOG_LEVEL";
+/// Signals this soon after the first are the same wish: service managers tell a process and its group at once.
+const ECHO: Duration = Duration::from_secs(1);
+
 /// Runs the server until SIGINT or SIGTERM; a second one ends it at once.
 pub fn serve(options: &Serve, data: Option<PathBuf>) -> ExitCode {
-    init_log(options.log_format.unwrap_or_default(), tracing::Level::INFO);
+    let level = match log_level(options) {
+        Ok(level) => level,
+        Err(message) => {
+            eprintln!("skep: {message}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    init_log(options.log_format.unwrap_or_default(), level);
     let env = |name: &str| std::env::var_os(name);
     let loaded = data_dir(data, env)
         .and_then(|data| Config::load(&data, env, &options.settings()))
@@ -108,14 +123,36 @@ async fn close_on_signal(closing: CancellationToken) {
         }
     };
     next().await;
-    tracing::info!("stopping; once more ends at once");
+    let first = Instant::now();
+    tracing::info!("stopping; press Ctrl-C again to end at once");
     closing.cancel();
     next().await;
+    while first.elapsed() < ECHO {
+        next().await;
+    }
     std::process::exit(i32::from(EXIT_FAILED));
 }
 
+/// The level that was asked for, on the command line or in the environment.
+fn log_level(options: &Serve) -> Result<LogLevel, String> {
+    let word = std::env::var_os(LOG_LEVEL_ENV).filter(|word| !word.is_empty());
+    match (options.log_level, word) {
+        (Some(level), _) => Ok(level),
+        (None, None) => Ok(LogLevel::default()),
+        (None, Some(word)) => LogLevel::from_str(&word.to_string_lossy(), false).map_err(|_| {
+            format!("environment variable {LOG_LEVEL_ENV}: {word:?} is no level; use error, warn, info or debug")
+        }),
+    }
+}
+
 /// Writes what is logged to standard error.
-pub(super) fn init_log(format: LogFormat, level: tracing::Level) {
+pub(super) fn init_log(format: LogFormat, level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+    };
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)

@@ -112,15 +112,7 @@ impl<S: Authenticate> Pipeline<S> {
         if method == Method::HEAD {
             drop_body(&mut response);
         }
-        // The query stays out of the log: it may hold a token.
-        tracing::info!(
-            method = method.as_str(),
-            path,
-            status = response.status().as_u16(),
-            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
-            request.id = %id,
-            "request"
-        );
+        log(&method, &path, response.status(), started, &id);
         response.into()
     }
 
@@ -288,13 +280,25 @@ fn add_safety_headers(headers: &mut HeaderMap) {
 pub(super) fn refuse(error: ApiError) -> Response {
     let id = RequestId::generate();
     let status = error.code().status().as_u16();
-    tracing::info!(status, request.id = %id, error = error.code().as_str(), "refused before it was a request");
+    tracing::debug!(status, request.id = %id, error = error.code().as_str(), "refused before it was a request");
     let mut response = error.into_response(&id);
     add_safety_headers(response.headers_mut());
     response
         .headers_mut()
         .insert(X_REQUEST_ID, id.header_value());
     response
+}
+
+/// What was asked and what came of it. The query stays out of it: it may hold a token.
+fn log(method: &Method, path: &str, status: StatusCode, started: Instant, id: &RequestId) {
+    let method = method.as_str();
+    let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+    let is_fault = status.is_server_error();
+    let status = status.as_u16();
+    match is_fault {
+        true => tracing::warn!(method, path, status, duration_ms, request.id = %id, "request"),
+        false => tracing::debug!(method, path, status, duration_ms, request.id = %id, "request"),
+    }
 }
 
 pub(super) fn uri_too_long(bytes_max: usize) -> ApiError {

@@ -30,7 +30,9 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             settings: String::new(),
-            env: vec![("SKEP_PASSWORD".to_owned(), PASSWORD.to_owned())],
+            env: [("SKEP_PASSWORD", PASSWORD), ("SKEP_LOG_LEVEL", "debug")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
             args: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
         }
