@@ -1,6 +1,7 @@
 //! Why the settings were refused.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// A value that was refused: where it stands and what is wrong with it. Messages may quote the value: no setting is a
 /// secret.
@@ -34,6 +35,8 @@ pub enum Place {
     Default(&'static str),
     /// In the settings file.
     File {
+        /// The file.
+        path: PathBuf,
         /// The key with its tables; `None` for what is no key.
         key: Option<String>,
         /// The line, from 1; `None` for the file as a whole.
@@ -51,8 +54,8 @@ impl fmt::Display for Place {
             Self::Default(key) => write!(f, "{key}"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "{flag}"),
-            Self::File { key, line } => {
-                f.write_str(super::FILE_NAME)?;
+            Self::File { path, key, line } => {
+                write!(f, "{}", path.display())?;
                 if let Some(line) = line {
                     write!(f, " line {line}")?;
                 }

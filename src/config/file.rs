@@ -20,12 +20,21 @@ use crate::engine::settings::EngineSettings;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The length of an engine's name.
 const ENGINE_NAME_BYTES_MAX: usize = 64;
+/// A word that is further from a key than this is no slip of it.
+const DISTANCE_MAX: usize = 2;
+/// The tables that hold other things than settings of one value.
+const TABLES: [&str; 4] = ["engines", "limits", "rate_limit", "tier"];
+const BUILTIN: &str = "builtin";
+const ENGINE_KINDS: [&str; 5] = ["command", "claude", "codex", "opencode", BUILTIN];
+const ENGINE_OUTPUTS: [&str; 2] = ["text", "events"];
+const ENGINE_KEYS: [&str; 5] = ["kind", "argv", "env", "model", "output"];
 
 /// The file's text; a missing file is an empty one.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     let whole = |message: String| {
         ConfigError::new(
             Place::File {
+                path: path.to_owned(),
                 key: None,
                 line: None,
             },
@@ -55,11 +64,13 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
 pub(super) fn apply(
     config: &mut Config,
     table: &[Setting],
+    path: &Path,
     text: &str,
 ) -> Result<BTreeMap<String, Place>, ConfigError> {
     let mut reader = Reader {
         config,
         table,
+        path,
         text,
         places: BTreeMap::new(),
     };
@@ -72,6 +83,7 @@ pub(super) fn apply(
 struct Reader<'a> {
     config: &'a mut Config,
     table: &'a [Setting],
+    path: &'a Path,
     text: &'a str,
     places: BTreeMap<String, Place>,
 }
@@ -106,7 +118,9 @@ impl Reader<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<(), ConfigError> {
         let Some(setting) = self.table.iter().find(|setting| setting.key == key) else {
-            return Err(self.refuse(Some(&key), Some(span), "is no setting"));
+            let known = self.table.iter().map(|setting| setting.key);
+            let message = unknown(&key, known.chain(TABLES));
+            return Err(self.refuse(Some(&key), Some(span), &message));
         };
         let outcome =
             word(setting.kind, value.get_ref()).and_then(|word| (setting.set)(self.config, &word));
@@ -115,6 +129,7 @@ impl Reader<'_> {
         self.places.insert(
             key.clone(),
             Place::File {
+                path: self.path.to_owned(),
                 key: Some(key),
                 line,
             },
@@ -140,6 +155,14 @@ impl Reader<'_> {
                 );
                 return Err(self.refuse(Some(&key), Some(span), &message));
             }
+            if let DeValue::Table(entries) = value.get_ref() {
+                for (word, value) in entries {
+                    engine_entry(&name, word.get_ref(), value.get_ref()).map_err(|message| {
+                        let key = format!("{key}.{}", word.get_ref());
+                        self.refuse(Some(&key), Some(word.span()), &message)
+                    })?;
+                }
+            }
             let settings: EngineSettings = self.typed(&key, value)?;
             let settings = settings
                 .named(&name)
@@ -161,6 +184,7 @@ impl Reader<'_> {
 
     fn refuse(&self, key: Option<&str>, span: Option<Range<usize>>, message: &str) -> ConfigError {
         let place = Place::File {
+            path: self.path.to_owned(),
             key: key.map(str::to_owned),
             line: span.map(|span| self.line(span.start)),
         };
@@ -171,6 +195,82 @@ impl Reader<'_> {
         let before = self.text.as_bytes().iter().take(offset);
         before.filter(|&&byte| byte == b'\n').count() + 1
     }
+}
+
+/// Refuses an entry of `[engines.<name>]` that cannot be read, and says how it would be right.
+fn engine_entry(name: &str, key: &str, value: &DeValue<'_>) -> Result<(), String> {
+    let one_of = |known: &[&str]| match value {
+        DeValue::String(word) if known.contains(&&**word) => Ok(()),
+        DeValue::String(word) => Err(format!(
+            "there is no {key} {word:?}; use {}",
+            alternatives(known)
+        )),
+        _ => Err(format!("must be {}", alternatives(known))),
+    };
+    let is_text = |value: &Spanned<DeValue<'_>>| matches!(value.get_ref(), DeValue::String(_));
+    let is_right = match (key, value) {
+        ("kind", DeValue::String(kind)) if name == BUILTIN && kind != BUILTIN => {
+            return Err(format!(
+                "\"{BUILTIN}\" is the engine that needs nothing; give one of kind {kind:?} another name"
+            ));
+        }
+        ("kind", _) => return one_of(&ENGINE_KINDS),
+        ("output", _) => return one_of(&ENGINE_OUTPUTS),
+        ("argv", DeValue::Array(words)) => words.iter().all(is_text),
+        ("env", DeValue::Table(pairs)) => pairs.values().all(is_text),
+        ("model", DeValue::String(_)) => true,
+        _ => false,
+    };
+    match key {
+        _ if is_right => Ok(()),
+        "argv" => Err("must be a list, e.g. [\"/bin/cat\"]".to_owned()),
+        "env" => Err("must be a table of strings, e.g. { LANG = \"C.UTF-8\" }".to_owned()),
+        "model" => Err("must be a string".to_owned()),
+        _ => Err(unknown(key, ENGINE_KEYS.into_iter())),
+    }
+}
+
+/// `a, b or c`.
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.join(""),
+    }
+}
+
+/// What is said of a key that is none, with the key that was probably meant.
+fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let distance = |known: &str| distance(key, known).min(distance(&last(key), &last(known)));
+    let nearest = known
+        .map(|known| (distance(known), known))
+        .min_by_key(|(distance, _)| *distance);
+    match nearest {
+        Some((distance, nearest))
+            if distance <= DISTANCE_MAX && distance < last(nearest).len() / 2 =>
+        {
+            format!("is no setting; did you mean `{nearest}`?")
+        }
+        _ => "is no setting".to_owned(),
+    }
+}
+
+/// How many bytes have to be put in, left out or replaced to make one word of the other.
+fn distance(left: &str, right: &str) -> usize {
+    if left.len().abs_diff(right.len()) > DISTANCE_MAX {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (above, left) in left.bytes().enumerate() {
+        let mut diagonal = above;
+        row[0] = above + 1;
+        for (index, right) in right.bytes().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[index + 1];
+            row[index + 1] = replaced.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[right.len()]
 }
 
 /// The value as the one textual form that every source shares.

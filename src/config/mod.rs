@@ -114,16 +114,19 @@ impl Config {
             ..Self::default()
         };
         let table = documented();
-        let text = file::read(&config.data.join(FILE_NAME))?;
+        let path = config.data.join(FILE_NAME);
+        let text = file::read(&path)?;
         // Where each value came from, for what can only be checked in the end.
-        let mut places = file::apply(&mut config, &table, &text)?;
+        let mut places = file::apply(&mut config, &table, &path, &text)?;
         for setting in &table {
             // An empty variable is an unset one: that is how compose files and unit files leave them out.
             if let Some(value) = env(&setting.env).filter(|value| !value.is_empty()) {
                 let place = Place::Environment(setting.env.clone());
                 let word = value.to_str().map(str::trim);
                 word.ok_or_else(|| "must be UTF-8".to_owned())
-                    .and_then(|word| (setting.set)(&mut config, word))
+                    .and_then(|word| {
+                        (setting.set)(&mut config, word).map_err(|message| quoting(word, message))
+                    })
                     .map_err(|message| ConfigError::new(place.clone(), message))?;
                 places.insert(setting.key.to_owned(), place);
             }
@@ -134,7 +137,7 @@ impl Config {
             };
             let place = Place::Flag(setting.flag.unwrap_or(key));
             (setting.set)(&mut config, word)
-                .map_err(|message| ConfigError::new(place.clone(), message))?;
+                .map_err(|message| ConfigError::new(place.clone(), quoting(word, message)))?;
             places.insert(setting.key.to_owned(), place);
         }
         config.validate(&places)?;
@@ -171,6 +174,15 @@ impl Config {
             return refuse("refresh_token_s", message);
         }
         Ok(())
+    }
+}
+
+/// The message with the value it is about; nobody looks a variable up to learn what it holds.
+fn quoting(word: &str, message: String) -> String {
+    let quoted = format!("{word:?}");
+    match message.contains(&quoted) || message.ends_with(&format!("not {word}")) {
+        true => message,
+        false => format!("{message}; it is {quoted}"),
     }
 }
 

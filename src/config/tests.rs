@@ -43,7 +43,10 @@ impl Sources {
     }
 
     fn refusal(self) -> String {
-        self.load().unwrap_err().to_string()
+        // The path of the file is another one in every test.
+        let dir = std::path::absolute(self.dir.path()).unwrap();
+        let refusal = self.load().unwrap_err().to_string();
+        refusal.replace(&format!("{}/", dir.display()), "")
     }
 }
 
@@ -145,7 +148,10 @@ workers = 20
 #[test]
 fn a_refusal_in_the_file_names_key_and_line() {
     for (text, start) in [
-        ("\n\nlistn = 1", "skep.toml line 3: listn: is no setting"),
+        (
+            "\n\nlistn = 1",
+            "skep.toml line 3: listn: is no setting; did you mean `listen`?",
+        ),
         (
             "# é\nlisten = 8080",
             "skep.toml line 2: listen: must be a string, not integer",
@@ -195,7 +201,7 @@ fn a_refusal_in_the_file_names_key_and_line() {
         ("[tier]\nlimit = 1", "skep.toml line 2: tier: unknown field"),
         (
             "[engines.a]\nkind = \"magic\"",
-            "skep.toml line 2: engines.a: unknown variant",
+            "skep.toml line 2: engines.a.kind: there is no kind \"magic\"; use command, claude, codex, opencode or builtin",
         ),
         (
             "\n[engines.a]\nargv = []",
@@ -203,7 +209,39 @@ fn a_refusal_in_the_file_names_key_and_line() {
         ),
         (
             "[engines.a]\nkind = \"codex\"\nargs = []",
-            "skep.toml line 3: engines.a: unknown field",
+            "skep.toml line 3: engines.a.args: is no setting; did you mean `argv`?",
+        ),
+        (
+            "[engines.a]\nkind = 1",
+            "skep.toml line 2: engines.a.kind: must be command, claude,",
+        ),
+        (
+            "[engines.a]\nargv = \"/bin/cat\"",
+            "skep.toml line 2: engines.a.argv: must be a list, e.g. [\"/bin/cat\"]",
+        ),
+        (
+            "[engines.a]\nargv = [1]",
+            "skep.toml line 2: engines.a.argv: must be a list",
+        ),
+        (
+            "[engines.a]\nkind = \"claude\"\nenv = { A = 1 }",
+            "skep.toml line 3: engines.a.env: must be a table of strings",
+        ),
+        (
+            "[engines.a]\noutput = \"json\"",
+            "skep.toml line 2: engines.a.output: there is no output \"json\"; use text or events",
+        ),
+        (
+            "[engines.builtin]\nkind = \"claude\"",
+            "skep.toml line 2: engines.builtin.kind: \"builtin\" is the engine",
+        ),
+        (
+            "streams_max = 1",
+            "skep.toml line 1: streams_max: is no setting; did you mean `limits.streams_max`?",
+        ),
+        (
+            "[engins.a]\nkind = \"claude\"",
+            "skep.toml line 1: engins: is no setting; did you mean `engines`?",
         ),
         (
             "[engines.auto]\nkind = \"codex\"",
@@ -248,6 +286,17 @@ fn a_refusal_elsewhere_names_the_variable_or_the_flag() {
         refusal.starts_with("environment variable CORS_ALLOWED_ORIGINS: "),
         "{refusal}"
     );
+    for (word, message) in [
+        (
+            "many",
+            "must be a whole number, not negative; it is \"many\"",
+        ),
+        ("0", "must be 1 to 1000, not 0"),
+    ] {
+        let name = "SKEP_MAX_CONCURRENT_EXECUTIONS";
+        let refusal = Sources::new().env(name, word).refusal();
+        assert_eq!(refusal, format!("environment variable {name}: {message}"));
+    }
     let refusal = Sources::new().flag("listen", "here").refusal();
     assert!(refusal.starts_with("--listen: "), "{refusal}");
     let refusal = Sources::new().file("refresh_token_s = 60").refusal();
@@ -386,10 +435,10 @@ fn what_is_no_settings_file_is_refused() {
     };
     let path = dir.path().join(FILE_NAME);
     std::fs::create_dir(&path).unwrap();
-    assert_eq!(load(), "skep.toml: is not a file");
+    assert_eq!(load(), format!("{}: is not a file", path.display()));
     std::fs::remove_dir(&path).unwrap();
     std::fs::write(&path, b"listen = \"\xff\"").unwrap();
-    assert!(load().starts_with("skep.toml: "));
+    assert!(load().starts_with(&format!("{}: ", path.display())));
     std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
     assert!(load().contains("larger than"));
     std::fs::write(&path, "#".repeat(1 << 20)).unwrap();
