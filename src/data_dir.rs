@@ -29,7 +29,7 @@ pub enum DataDirError {
     #[error("{} is not a directory; choose another one with --data", .0.display())]
     NotADirectory(PathBuf),
     /// The file system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; choose another directory with --data", path.display())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,

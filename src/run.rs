@@ -25,7 +25,7 @@ use crate::feed::Feed;
 use crate::feed::frames::Frames;
 use crate::guard::Guards;
 use crate::http::{Assets, CancellationToken, Limits, Origins, Server, server};
-use crate::journal::{Disk, Journal, Opened, SubmitError, WriterLimits, materialise};
+use crate::journal::{Disk, Journal, JournalError, Opened, SubmitError, WriterLimits, materialise};
 use crate::model::{Account, Ids};
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
@@ -43,7 +43,7 @@ pub enum RunError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The journal or the tables cannot be brought up.
-    #[error(transparent)]
+    #[error("{}{}", .0, remedy(.0))]
     Journal(#[from] materialise::Error),
     /// The tables cannot be read.
     #[error(transparent)]
@@ -72,6 +72,17 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// What can be done about damage, where the error does not say it itself.
+fn remedy(error: &materialise::Error) -> &'static str {
+    use materialise::Error;
+    match error {
+        Error::Journal(JournalError::Damaged { .. } | JournalError::MissingRecords { .. })
+        | Error::Refused { .. } => "; run `skep verify`, then `skep restore`",
+        Error::Gap { .. } => "; run `skep verify` first",
+        _ => "",
+    }
 }
 
 fn io_error(action: &'static str) -> impl FnOnce(io::Error) -> RunError {

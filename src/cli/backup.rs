@@ -1,7 +1,7 @@
 //! `skep backup`: one archive of everything, taken from the files, whether a server runs or not.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,12 @@ pub fn write(
     let now = system_clock();
     let manifest = Manifest::new(now, with_keys);
     if out.as_deref() == Some(Path::new("-")) {
+        if io::stdout().is_terminal() {
+            return Err(io::Error::other(
+                "standard output is a terminal; name a file, or redirect: skep backup - > hive.tar.zst",
+            )
+            .into());
+        }
         let (mut out, taken) = take(&root, &manifest, io::stdout().lock())?;
         out.flush()?;
         done("Wrote the backup: ", &taken);
@@ -38,6 +44,13 @@ pub fn write(
     };
     if out.symlink_metadata().is_ok() {
         return Err(exists(&out));
+    }
+    if let Some(dir) = out.parent()
+        && !dir.as_os_str().is_empty()
+        && !dir.exists()
+    {
+        let text = format!("{} does not exist", dir.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, text).into());
     }
     let temporary = Temporary::beside(&out)?;
     let (file, taken) = take(&root, &manifest, BufWriter::new(temporary.file()?))?;

@@ -19,7 +19,17 @@ use crate::journal::rebuild::Base;
 /// Restores `from`, or says only what would be restored.
 pub fn restore(from: &Path, is_dry_run: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
     let target = std::path::absolute(data_dir(data, |name| std::env::var_os(name))?)?;
-    refuse_if_full(&target)?;
+    let room = refuse_if_full(&target);
+    // Whether an archive is good can be asked at any time.
+    if !is_dry_run {
+        room?;
+        return fill(from, &target, is_dry_run);
+    }
+    fill(from, &target, is_dry_run)?;
+    room
+}
+
+fn fill(from: &Path, target: &Path, is_dry_run: bool) -> Result<(), HiveError> {
     let is_directory = fs::metadata(from).map_err(cannot_read(from))?.is_dir();
     if is_directory && !is_hive(from) {
         let text = format!("there is no hive in {}", from.display());
@@ -29,7 +39,7 @@ pub fn restore(from: &Path, is_dry_run: bool, data: Option<PathBuf>) -> Result<(
         true => Depth::Checkable,
         false => Depth::Everything,
     };
-    let staging = stage(&target, is_dry_run)?;
+    let staging = stage(target, is_dry_run)?;
     let root = staging.path().join("hive");
     let mut unpacker = Watched {
         unpacker: Unpacker::new(&root, depth)?,
@@ -76,15 +86,15 @@ pub fn restore(from: &Path, is_dry_run: bool, data: Option<PathBuf>) -> Result<(
     if is_dry_run {
         println!(
             "{}",
-            would(from, &target, manifest.as_ref(), &unpacked, &report)
+            would(from, target, manifest.as_ref(), &unpacked, &report)
         );
         return Ok(());
     }
-    publish(&root, &target)?;
+    publish(&root, target)?;
     println!(
         "{}\n{}",
-        did(from, &target, manifest.as_ref(), &unpacked, &report),
-        next_steps(&target, manifest.as_ref())
+        did(from, target, manifest.as_ref(), &unpacked, &report),
+        next_steps(target, manifest.as_ref())
     );
     Ok(())
 }

@@ -39,6 +39,7 @@ pub fn verify(data: Option<PathBuf>) -> Result<(), HiveError> {
         }
         attempt += 1;
     };
+    let is_counted = tables.is_some();
     match tables {
         Some((tables, reached)) if stopped.is_some() && !is_copy => {
             let compare = Compare {
@@ -65,7 +66,11 @@ pub fn verify(data: Option<PathBuf>) -> Result<(), HiveError> {
     for damage in &report.damage {
         println!("damaged: {damage}");
     }
-    println!("{}: {}", root.display(), report.contents.line());
+    match is_counted {
+        true => println!("{}: {}", root.display(), report.contents.line()),
+        // Zeros would look as if all of it were gone.
+        false => println!("{}: not counted, because of the damage", root.display()),
+    }
     match report.damage.is_empty() {
         true => {
             println!("All of it is whole.");
