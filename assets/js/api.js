@@ -38,6 +38,7 @@ let accessToken = null;
 let refreshTimer = 0;
 let refreshing = null;
 const signedOutListeners = new Set();
+const answeredListeners = new Set();
 // Signing out is meant for the browser, not for one tab: the others would show chats for as long as their token lives.
 const otherTabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.session') : null;
 if (otherTabs) otherTabs.onmessage = sessionEnded;
@@ -45,6 +46,15 @@ if (otherTabs) otherTabs.onmessage = sessionEnded;
 /** Calls `fn` when the session ends without the user having asked for it. */
 export function onSignedOut(fn) {
   signedOutListeners.add(fn);
+}
+
+/** Calls `fn` whenever the server answers, be it with a refusal: it is there. */
+export function onAnswered(fn) {
+  answeredListeners.add(fn);
+}
+
+function answered() {
+  for (const fn of answeredListeners) fn();
 }
 
 /** @returns {boolean} */
@@ -79,6 +89,7 @@ async function send(method, path, { body, headers = {}, signal, token } = {}) {
     if (cause.name === 'AbortError') throw cause;
     throw new NetworkError(cause);
   }
+  answered();
   if (!response.ok) throw await errorOf(response);
   return response;
 }
@@ -235,6 +246,7 @@ function uploadOnce(path, file, { onProgress, signal }) {
     xhr.onerror = () => reject(new NetworkError());
     xhr.onabort = () => reject(new DOMException('aborted', 'AbortError'));
     xhr.onload = () => {
+      answered();
       let body = {};
       try {
         body = JSON.parse(xhr.responseText);

@@ -96,6 +96,11 @@ export function uid(prefix = 'i') {
   return `${prefix}-${++idCounter}`;
 }
 
+/** The text of what the server rendered: as one reads it, without markup. */
+export function textOf(html) {
+  return new DOMParser().parseFromString(html, 'text/html').body.textContent.replace(/\s+/g, ' ').trim();
+}
+
 /** Runs `fn` at most once per animation frame, with the last arguments. */
 export function perFrame(fn) {
   let queued = false;

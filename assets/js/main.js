@@ -1,5 +1,5 @@
 /** Start: redeem a sign-in link or renew the session, then show the console or the sign-in page. */
-import { h } from './dom.js';
+import { h, announce } from './dom.js';
 import { t } from './strings.js';
 import * as api from './api.js';
 import { on } from './store.js';
@@ -57,6 +57,8 @@ function refusal(error) {
 function signIn(notice) {
   shell?.destroy();
   shell = null;
+  // What was said last is not for whoever comes next.
+  announce('');
   document.title = t('signin.title');
   const page = signInPage({ notice, onSignedIn: show });
   root.replaceChildren(page.el);

@@ -57,7 +57,7 @@ export async function startShell(root) {
         t('app.skip'),
       ),
       side.el,
-      h('div', { class: 'content' }, notices.el, outlet, pill.el),
+      h('div', { class: 'content' }, notices.el, pill.el, outlet),
     ),
   );
   const setTitle = () => {

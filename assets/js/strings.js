@@ -79,6 +79,8 @@ const en = {
   'password.offer': 'Set a password of your own, so that you can come back without a link.',
   'password.offerAction': 'Set a password',
   'password.later': 'Later',
+  'password.user': 'You sign in as {name}.',
+  'password.show': 'Show the password',
   'password.old': 'Current password',
   'password.new': 'New password',
   'password.hint': 'At least 8 characters. A short sentence is a good one.',

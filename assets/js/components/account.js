@@ -14,10 +14,11 @@ const PASSWORD_CHARS_MIN = 8;
 /** Opens the dialog that sets or changes the password. */
 export function passwordDialog() {
   const isGenerated = store.me?.password_generated === true;
+  const name = store.me?.username ?? 'admin';
   const user = h('input', {
     type: 'text',
     class: 'visually-hidden',
-    value: store.me?.username ?? 'admin',
+    value: name,
     autocomplete: 'username',
     tabindex: -1,
     aria: { hidden: 'true' },
@@ -29,18 +30,32 @@ export function passwordDialog() {
         label: t('password.old'),
         name: 'old_password',
         type: 'password',
-        attrs: { autocomplete: 'current-password' },
+        attrs: { autocomplete: 'current-password', data: { autofocus: '' } },
       });
   const fresh = field({
     label: t('password.new'),
     name: 'new_password',
     type: 'password',
     hint: t('password.hint'),
-    attrs: { autocomplete: 'new-password' },
+    attrs: { autocomplete: 'new-password', ...(isGenerated && { data: { autofocus: '' } }) },
+  });
+  const show = h('input', {
+    type: 'checkbox',
+    on: {
+      change: () => {
+        for (const f of [old, fresh]) if (f) f.input.type = show.checked ? 'text' : 'password';
+      },
+    },
   });
   formDialog({
     title: isGenerated ? t('password.title') : t('password.changeTitle'),
-    body: [isGenerated && h('p', { class: 'muted' }, t('password.lead')), user, old?.el, fresh.el],
+    body: [
+      h('p', { class: 'muted' }, isGenerated && `${t('password.lead')} `, t('password.user', { name })),
+      user,
+      old?.el,
+      fresh.el,
+      h('label', { class: 'check' }, show, h('span', null, t('password.show'))),
+    ],
     submit: t('common.save'),
     async onSubmit() {
       const newPassword = fresh.input.value;

@@ -98,7 +98,8 @@ export function connectionPill() {
   };
   const off = on('connection', render);
   return {
-    el,
+    // Without a height of its own: it lies over the page's head, below the banners, and moves nothing.
+    el: h('div', { class: 'pill-place' }, el),
     destroy: () => {
       off();
       clearTimeout(timer);

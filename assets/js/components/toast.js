@@ -2,17 +2,25 @@
 import { h } from '../dom.js';
 import { t, has } from '../strings.js';
 import { icon } from '../icons.js';
-import { ApiError, NetworkError } from '../api.js';
+import { ApiError, NetworkError, onAnswered } from '../api.js';
 import { setHeld } from '../store.js';
 
 const SHOWN_MS = 5000;
 const ERROR_SHOWN_MS = 12_000;
 const TOASTS_MAX = 4;
 
+/** Notices that nothing answers, until something does. @type {Set<() => void>} */
+const aboutSilence = new Set();
+onAnswered(() => {
+  for (const close of aboutSilence) close();
+  aboutSilence.clear();
+});
+
 /**
  * Shows a notice.
  * @param {string} text
  * @param {{kind?: 'info'|'ok'|'error', small?: string, advice?: string}} [options]
+ * @returns {() => void} takes it away
  */
 export function toast(text, { kind = 'info', small, advice } = {}) {
   const root = document.getElementById('toasts');
@@ -45,6 +53,7 @@ export function toast(text, { kind = 'info', small, advice } = {}) {
   el.addEventListener('pointerleave', () => {
     timer = setTimeout(close, SHOWN_MS);
   });
+  return close;
 }
 
 /** A sentence for an error, and what to do about it. @returns {{text: string, advice: string|null, small: string|null}} */
@@ -71,7 +80,13 @@ export function toastError(error) {
     return;
   }
   const { text, advice, small } = describe(error);
-  toast(text, { kind: 'error', advice, small });
+  const close = toast(text, { kind: 'error', advice, small });
+  if (error instanceof NetworkError) {
+    // One is enough, however many requests met the silence.
+    for (const earlier of aboutSilence) earlier();
+    aboutSilence.clear();
+    aboutSilence.add(close);
+  }
   if (!(error instanceof ApiError) && !(error instanceof NetworkError)) console.error(error);
 }
 
