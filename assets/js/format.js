@@ -26,10 +26,15 @@ export function dayName(ms) {
 }
 
 /** `now`, `5 min`, `14:05`, `3 Nov`: short enough for a list. */
-export function ago(ms) {
+export const ago = (ms) => since(ms, 'time.minutes');
+
+/** The same where it may be mistaken for how long something took: `5 min ago`. */
+export const startedAgo = (ms) => since(ms, 'time.minutesAgo');
+
+function since(ms, minutes) {
   const seconds = (Date.now() - ms) / 1000;
   if (seconds < 60) return t('time.now');
-  if (seconds < 3600) return t('time.minutes', { n: Math.floor(seconds / 60) });
+  if (seconds < 3600) return t(minutes, { n: Math.floor(seconds / 60) });
   if (dayKey(ms) === dayKey(Date.now())) return timeOfDay(ms);
   return short.format(ms);
 }

@@ -134,6 +134,7 @@ export function transcript(sessionIdOf) {
       key: o.key,
       message: normalise({ id: o.key, content: o.content, media: o.media ? [o.media] : [], ts: o.ts }, 'user'),
       state: o.state,
+      why: o.why,
       onResend: o.onResend,
       onDiscard: o.onDiscard,
     }));
@@ -168,15 +169,20 @@ export function transcript(sessionIdOf) {
     addOutgoing: (o) => {
       outgoing.push(o);
     },
-    failOutgoing: (key) => {
+    failOutgoing: (key, why = null) => {
       const o = outgoing.find((x) => x.key === key);
-      if (o) o.state = 'failed';
+      if (o) Object.assign(o, { state: 'failed', why });
     },
     dropOutgoing: (key) => {
       outgoing = outgoing.filter((o) => o.key !== key);
     },
     outgoing: (key) => outgoing.find((o) => o.key === key),
     has: (id) => messages.has(id),
+    hasAny: () => messages.size > 0,
+    /** The message that an execution answers. */
+    askedBy: (executionId) =>
+      [...messages.values()].find((m) => m.role === 'user' && m.executionId === executionId) ??
+      messages.get(store.executions.get(executionId)?.message_id),
     isEmpty: () => messages.size === 0 && outgoing.length === 0,
   };
 }

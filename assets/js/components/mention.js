@@ -42,14 +42,15 @@ export function mentions(input) {
     }
     const wanted = match[1].toLowerCase();
     start = before.length - match[1].length - 1;
-    found = [...store.workers.values()]
-      .filter((w) => w.name.toLowerCase().startsWith(wanted))
-      .concat(
-        [...store.workers.values()].filter(
-          (w) => wanted && !w.name.toLowerCase().startsWith(wanted) && w.name.toLowerCase().includes(wanted),
-        ),
-      )
-      .slice(0, SHOWN_MAX);
+    const begins = (w) => w.name.toLowerCase().startsWith(wanted);
+    const workers = [...store.workers.values()];
+    // The bee is the way out when a worker cannot answer: it is never pushed off the list.
+    const bee = { name: 'bee', isBee: true, description: t('chat.beeAbout') };
+    found = workers
+      .filter(begins)
+      .concat(workers.filter((w) => !begins(w) && w.name.toLowerCase().includes(wanted)))
+      .slice(0, SHOWN_MAX)
+      .concat(begins(bee) ? bee : []);
     at = 0;
     // A name typed out in full with what follows it is done.
     if (found.length === 0) {
@@ -77,7 +78,7 @@ export function mentions(input) {
               },
             },
           },
-          avatar(worker.name, 'small'),
+          avatar(worker.isBee ? null : worker.name, 'small'),
           h('span', { class: 'mention-name' }, worker.name),
           h('span', { class: 'mention-about muted' }, worker.description ?? ''),
         ),

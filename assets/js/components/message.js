@@ -30,7 +30,7 @@ export function userMessage(item) {
       replace(text, message.content && h('div', { class: 'bubble-text' }, message.content), mediaList(message.media));
     }
     el.classList.toggle('is-pending', Boolean(queued || state));
-    fillFoot(JSON.stringify([message.ts, queued, state, queued && store.stopping.has(queued.executionId)]), () =>
+    fillFoot(JSON.stringify([message.ts, queued, state, next.why, queued && store.stopping.has(queued.executionId)]), () =>
       footOf(next),
     );
   };
@@ -38,10 +38,10 @@ export function userMessage(item) {
   return { el, update };
 }
 
-function footOf({ message, queued, state, onResend, onDiscard }) {
+function footOf({ message, queued, state, why, onResend, onDiscard }) {
   if (state === 'failed') {
     return [
-      h('span', { class: 'danger-text' }, t('chat.notSent')),
+      h('span', { class: 'danger-text' }, why ?? t('chat.notSent')),
       h('button', { class: 'link-button', type: 'button', on: { click: onResend } }, t('common.again')),
       h('button', { class: 'link-button', type: 'button', on: { click: onDiscard } }, t('common.delete')),
     ];
@@ -70,8 +70,13 @@ function footOf({ message, queued, state, onResend, onDiscard }) {
   ];
 }
 
-/** What a worker answered; also the place where it is written, so that nothing jumps when it is done. */
-export function reply(item) {
+/**
+ * What a worker answered; also the place where it is written, so that nothing jumps when it is done.
+ * @param {object} item
+ * @param {{askBee: (executionId: string, name: string) => void, editWorker: (workerId: string) => void}} ways what one can
+ *   do about a worker whose engine is not ready
+ */
+export function reply(item, ways) {
   const { executionId } = item;
   const face = h('div', { class: 'reply-face' });
   const name = h('span', { class: 'reply-name' });
@@ -144,7 +149,7 @@ export function reply(item) {
       replace(media, mediaList(message.media));
     }
     const status = shownStatus({ status: message.status, error: message.error ?? execution?.error });
-    fillOutcome(`${status} ${execution?.error}`, () => outcomeOf(message, execution, status));
+    fillOutcome(`${status} ${execution?.error} ${execution?.engine}`, () => outcomeOf(message, execution, status, ways));
     const factList = facts(message, execution);
     fillFoot(JSON.stringify([factList, message.ts]), () => replyFoot(message, factList));
   };
@@ -188,10 +193,21 @@ function facts(message, execution) {
   ].filter(Boolean);
 }
 
-function outcomeOf(message, execution, status) {
+/** Trying again is of no use before somebody has seen to the engine. */
+const NOT_READY = /^(engine_missing|not_signed_in): /;
+
+function outcomeOf(message, execution, status, ways) {
   if (!BAD.has(status)) return null;
   const error = message.error ?? execution?.error;
   const why = status === 'failed' && error ? sentence(error) : t(`chat.why.${status}`);
+  const isNotReady = status === 'failed' && NOT_READY.test(error ?? '');
+  const isWorker = isNotReady && Boolean(message.author?.worker_id);
+  const title = isNotReady
+    ? t('chat.notReady', {
+        name: isWorker ? plain(message.author.name) : t('chat.theBee'),
+        engine: execution?.engine ?? '',
+      })
+    : t(`chat.status.${status}`);
   const retry = h(
     'button',
     {
@@ -215,7 +231,25 @@ function outcomeOf(message, execution, status) {
   return h(
     'div',
     { class: `outcome outcome-${status}` },
-    h('div', { class: 'outcome-text' }, h('strong', null, t(`chat.status.${status}`)), h('span', null, why)),
+    h('div', { class: 'outcome-text' }, h('strong', null, title), h('span', null, why)),
+    isWorker &&
+      h(
+        'button',
+        {
+          class: 'button small',
+          type: 'button',
+          on: { click: () => ways.askBee(message.executionId, message.author.name) },
+        },
+        t('chat.askBee'),
+      ),
+    isWorker &&
+      store.workers.has(message.author.worker_id) &&
+      h(
+        'button',
+        { class: 'button small', type: 'button', on: { click: () => ways.editWorker(message.author.worker_id) } },
+        icon('pencil'),
+        t('workers.editTitle', { name: plain(message.author.name) }),
+      ),
     message.executionId && retry,
   );
 }

@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 import { t, has } from '../strings.js';
 import { icon } from '../icons.js';
 import { ApiError, NetworkError, onAnswered } from '../api.js';
-import { setHeld } from '../store.js';
+import { setHeld, store } from '../store.js';
 
 const SHOWN_MS = 5000;
 const ERROR_SHOWN_MS = 12_000;
@@ -75,7 +75,8 @@ export function describe(error) {
 export function toastError(error) {
   if (error?.name === 'AbortError') return;
   if (error instanceof ApiError && error.status === 401) return;
-  if (error instanceof ApiError && error.code === 'held') {
+  // The banner that then appears says it; when it is there already, the notice does.
+  if (error instanceof ApiError && error.code === 'held' && !store.held) {
     setHeld(true);
     return;
   }

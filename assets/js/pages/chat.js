@@ -1,5 +1,5 @@
 /** A chat: its messages, the replies being written, the composer. At `/` it is one that does not exist yet. */
-import { h, reconcile, replace, perFrame, announce, slot } from '../dom.js';
+import { h, reconcile, replace, perFrame, announce, slot, textOf } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import * as api from '../api.js';
@@ -14,12 +14,14 @@ import {
   randomKey,
   workerName,
   markRead,
+  setHeld,
 } from '../store.js';
 import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
 import { dayName, title as titleOf } from '../format.js';
 import { navigate, renamePath } from '../router.js';
+import { getPref, setPref } from '../prefs.js';
 import { composer as makeComposer } from '../components/composer.js';
 import { scroller as makeScroller } from '../components/scroller.js';
 import { userMessage, reply } from '../components/message.js';
@@ -30,9 +32,13 @@ import { renameChat, deleteChat } from '../components/chat-actions.js';
 import { emptyState } from '../components/status.js';
 import { toast, toastError } from '../components/toast.js';
 import { greeting } from './greeting.js';
+import { workerDialog } from './worker-dialog.js';
 import { pageHead } from '../components/page-head.js';
 
 const PAGE_MESSAGES = 60;
+const ANNOUNCED_CHARS_MAX = 600;
+/** The bee among who can be chosen. A chat is set to a worker on the server; to the bee, every message is addressed. */
+const BEE = 'bee';
 
 /** @param {{id?: string}} params @param {URLSearchParams} query `worker` pins a new chat to a worker */
 export function chatPage(params, query) {
@@ -41,6 +47,7 @@ export function chatPage(params, query) {
   let isLoading = false;
   let pinned = query.get('worker');
   let creating = null;
+  let isBeeChosen = id !== null && getPref(answersKey()) === BEE;
   const offs = [];
   const views = new Map();
   const rows = transcript(() => id);
@@ -89,6 +96,9 @@ export function chatPage(params, query) {
   function draftKey() {
     return `draft.${id ?? 'new'}`;
   }
+  function answersKey() {
+    return `answers.${id}`;
+  }
   const session = () => store.sessions.get(id);
 
   const fillAnswers = slot(answers);
@@ -120,7 +130,7 @@ export function chatPage(params, query) {
   function createRow(row) {
     if (row.kind === 'day') return { el: h('h2', { class: 'day' }, h('span', null, dayName(row.ts))) };
     if (row.kind === 'user') return userMessage(row);
-    const view = reply(row);
+    const view = reply(row, { askBee, editWorker: (workerId) => workerDialog(store.workers.get(workerId)) });
     if (row.message && row.executionId && !liveOf(row.executionId)) sight.watch(view.el, row.executionId);
     return view;
   }
@@ -129,21 +139,24 @@ export function chatPage(params, query) {
     const s = session();
     head.setTitle(s?.name || t('chat.untitled'));
     more.hidden = !s;
-    const value = s ? s.worker_id : pinned;
+    const value = (s ? s.worker_id : pinned) ?? (isToBee() ? BEE : null);
     const workers = [...store.workers.values()].map((w) => [w.id, w.name]);
     fillAnswers(JSON.stringify(workers), () =>
-      [['', t('chat.answersAuto')], ...workers].map(([value_, label]) => h('option', { value: value_ }, label)),
+      [['', t('chat.answersAuto')], ...workers, [BEE, t('chat.bee')]].map(([value_, label]) => h('option', { value: value_ }, label)),
     );
     answers.value = value ?? '';
     answers.hidden = store.workers.size === 0;
-    const name = workerName(value);
+    const name = value === BEE ? t('chat.bee') : workerName(value);
     composer.setPlaceholder(name ? t('composer.placeholderWorker', { name }) : t('composer.placeholder'));
     fillWelcome(`greeting ${name}`, () => greeting({ name, onSuggest: composer.setText }));
   }
 
-  async function pin(workerId) {
+  async function pin(chosen) {
+    isBeeChosen = chosen === BEE;
+    const workerId = isBeeChosen ? null : chosen;
     pinned = workerId;
     if (id) {
+      keepAnswers();
       try {
         putSession(await api.patch(`/api/local/sessions/${id}`, { worker_id: workerId }));
       } catch (error) {
@@ -151,6 +164,10 @@ export function chatPage(params, query) {
       }
     }
     renderHead();
+  }
+
+  function keepAnswers() {
+    setPref(answersKey(), isBeeChosen ? BEE : null);
   }
 
   /** Loads the newest page and what is still open; after a gap in the stream, what was missed. */
@@ -211,6 +228,8 @@ export function chatPage(params, query) {
   /** The id of this chat, made on the server when the first message or file needs it. */
   function ensureSession(name) {
     if (id) return Promise.resolve(id);
+    // A copy that waits takes no message, and a chat without one is of no use.
+    if (store.held) return Promise.reject(new api.ApiError(409, { error: 'held', message: t('chat.held') }, new Headers()));
     creating ??= (async () => {
       try {
         const made = await api.postOnce(
@@ -221,6 +240,7 @@ export function chatPage(params, query) {
         id = made.id;
         putSession(made);
         composer.moveDraft(draftKey());
+        keepAnswers();
         renamePath(`/chats/${id}`);
         renderHead();
         return id;
@@ -231,8 +251,9 @@ export function chatPage(params, query) {
     return creating;
   }
 
-  async function send(content, media) {
+  async function send(text, media) {
     const key = randomKey();
+    const content = isToBee() && !text.startsWith('@') ? toBee(text) : text;
     rows.addOutgoing({
       key,
       content,
@@ -250,16 +271,39 @@ export function chatPage(params, query) {
     await deliver(key);
   }
 
+  const isToBee = () => isBeeChosen && !session()?.worker_id;
+  const toBee = (text) => `@${BEE} ${text}`.trim();
+
+  /** Asks the bee what an agent could not answer. */
+  function askBee(executionId, name) {
+    const asked = rows.askedBy(executionId);
+    if (!asked) return;
+    const mention = `@${name}`.toLowerCase();
+    const isNamed = asked.content.toLowerCase().startsWith(mention);
+    const text = (isNamed ? asked.content.slice(mention.length) : asked.content).replace(/^[\s,:]+/, '');
+    send(toBee(text), asked.media.find((m) => m.path) ?? null);
+  }
+
+  /** A chat that a file began has no name yet: its first message gives it one, as any other's does. */
+  async function nameAfter(mine) {
+    if (session()?.name !== t('chat.untitled')) return;
+    putSession(await api.patch(`/api/local/sessions/${id}`, { name: nameOf(mine) }));
+  }
+  const nameOf = ({ content, media }) => titleOf(content.replace(/^@bee\b\s*/, '') || media?.name || content);
+
   async function deliver(key) {
     const mine = rows.outgoing(key);
     if (!mine) return;
     mine.state = 'sending';
+    mine.why = null;
     render();
+    const isFirst = !rows.hasAny();
     try {
-      const chat = await ensureSession(titleOf(mine.content || mine.media?.name || ''));
+      const chat = await ensureSession(nameOf(mine));
       const body = { content: mine.content, ...(mine.media && { media_path: mine.media.path }) };
       const answer = await api.postOnce(`/api/local/sessions/${chat}/messages`, body, key);
       rows.settle(key, answer);
+      if (isFirst) nameAfter(mine).catch(toastError);
       if (!store.executions.has(answer.execution_id)) {
         putExecution({
           id: answer.execution_id,
@@ -271,9 +315,11 @@ export function chatPage(params, query) {
         });
       }
     } catch (error) {
-      rows.failOutgoing(key);
-      // That nothing answers is told by the message and the pill already.
-      if (!(error instanceof api.NetworkError)) toastError(error);
+      const isHeld = store.held || error.code === 'held';
+      if (error.code === 'held') setHeld(true);
+      rows.failOutgoing(key, isHeld ? t('chat.held') : null);
+      // That nothing answers, or that this copy waits, is told by the message and what lies above it already.
+      if (!isHeld && !(error instanceof api.NetworkError)) toastError(error);
     }
     render();
   }
@@ -292,7 +338,8 @@ export function chatPage(params, query) {
       const message = rows.putEvent(name, data);
       if (name === 'message') {
         const who = message.author?.name ?? t('chat.bee');
-        announce(t('chat.replied', { name: who, text: message.content.slice(0, 600) }));
+        const text = message.html ? textOf(message.html) : message.content;
+        announce(t('chat.replied', { name: who, text: text.slice(0, ANNOUNCED_CHARS_MAX) }));
       }
     } else if (name === 'status' && data.status === 'running') {
       announce(t('chat.replying', { name: workerName(data.worker_id) ?? t('chat.bee') }));

@@ -159,7 +159,9 @@ function factsOf(e) {
       t('exec.chat'),
       chat && h('a', { href: `/chats/${chat.id}`, data: { route: '' } }, chat.name || t('chat.untitled')),
     ],
-    [t('exec.routing'), has(`exec.routing.${e.routing}`) ? t(`exec.routing.${e.routing}`) : e.routing],
+    [t('exec.routing'), has(`exec.routing.${e.routing}`)
+        ? t(`exec.routing.${e.routing}`, { name: workerName(e.worker_id, e.worker_name) ?? t('chat.aBee') })
+        : e.routing],
     [t('exec.pid'), e.pid !== null && e.pid !== undefined && String(e.pid)],
     [t('exec.session'), e.engine_session_id && h('code', null, e.engine_session_id)],
     [t('exec.logSize'), e.log_bytes !== null && e.log_bytes !== undefined && bytes(e.log_bytes)],

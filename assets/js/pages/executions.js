@@ -2,7 +2,7 @@
 import { h, reconcile, replace, setText, perFrame, slot } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
-import { ago, duration, executionDuration, fullTime, title as titleOf } from '../format.js';
+import { duration, executionDuration, fullTime, startedAgo, title as titleOf } from '../format.js';
 import { store, on, putExecution, workerName } from '../store.js';
 import { pageHead } from '../components/page-head.js';
 import { avatar } from '../components/avatar.js';
@@ -228,7 +228,7 @@ function executionRow(execution) {
     );
     setText(cells.duration, duration(executionDuration(e)));
     const at = e.started_at ?? e.created_at;
-    setText(cells.started, at ? ago(at) : t('common.none'));
+    setText(cells.started, at ? startedAgo(at) : t('common.none'));
     cells.started.title = fullTime(at);
   };
   update(execution);

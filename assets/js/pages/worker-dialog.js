@@ -28,7 +28,7 @@ async function engineOptions(current) {
 }
 
 /** What the server can read as a time at all; what it allows, it says itself. */
-const isTimeout = (n) => Number.isInteger(n) && n >= 0 && n < 2 ** 32;
+const isTimeout = (n) => Number.isInteger(n) && n > 0 && n < 2 ** 32;
 
 /** Opens the form for a new worker (`null`) or an existing one. */
 export async function workerDialog(worker) {
@@ -107,8 +107,10 @@ export async function workerDialog(worker) {
         name.input.focus();
         return false;
       }
-      if (body.timeout_s !== undefined && body.timeout_s !== null && !isTimeout(body.timeout_s)) {
-        timeout.setError(t('workers.timeoutBad'));
+      const typed = timeout.input.value.trim();
+      if (typed !== '' && !isTimeout(Number(typed))) {
+        timeout.setError(t(Number(typed) < 1 ? 'workers.timeoutZero' : 'workers.timeoutBad'));
+        openAround(advanced);
         timeout.input.focus();
         return false;
       }
@@ -168,7 +170,17 @@ export function deleteWorkerDialog(worker) {
     text: h(
       'div',
       null,
-      h('p', null, t('workers.deleteText')),
+      h(
+        'p',
+        null,
+        [
+          worker.status === 'working' && t('workers.deleteStops'),
+          worker.queue_length > 0 && t('workers.deleteCancels'),
+          t('workers.deleteText'),
+        ]
+          .filter(Boolean)
+          .join(' '),
+      ),
       worker.work_dir &&
         h(
           'p',
