@@ -27,7 +27,7 @@ pub fn purge(data: Option<PathBuf>) -> Result<(), HiveError> {
     match count {
         0 => eprintln!("Nothing to remove."),
         _ => eprintln!(
-            "Removed {count} files of old journal and snapshots ({}). What was deleted is gone from this disk; backups \
+            "Removed {} of old journal and snapshots ({count} files). What was deleted is gone from this disk; backups \
              and copies still hold it.",
             size(bytes)
         ),

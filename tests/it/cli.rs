@@ -108,6 +108,35 @@ async fn passwd_needs_no_old_password_and_signs_everyone_out() {
     assert!(!signs_in(&server, "while it runs").await);
 }
 
+/// A key that could not be shown is not there afterwards, and none is made that nobody would see.
+#[tokio::test]
+async fn a_key_that_nobody_sees_is_not_kept() {
+    let server = TestServer::start().await;
+    let data = server.data.clone();
+    let unseen = || {
+        for (out, says) in [
+            ("/dev/full", "the key was not kept"),
+            ("/dev/null", "none was created"),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_skep"))
+                .args(["token", "--name", "unseen", "--data"])
+                .arg(&data)
+                .stdout(fs::OpenOptions::new().write(true).open(out).unwrap())
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{out}: {stderr}");
+            assert!(stderr.contains(says), "{out}: {stderr}");
+        }
+    };
+    unseen();
+    let stopped = server.stop().await;
+    unseen();
+    let server = stopped.start().await;
+    let keys = again(&server).await.get("/api/tokens").await.expect(200);
+    assert!(!keys.json().to_string().contains("unseen"));
+}
+
 /// Only the control key passes without the old password: an API key, which may do everything else, does not.
 #[tokio::test]
 async fn an_api_key_cannot_set_the_password() {
@@ -300,6 +329,11 @@ async fn a_backup_of_a_busy_hive_holds_what_was_acknowledged() {
         skep(&data, &["restore", archive], "")
             .await
             .expect(1)
+            .says("is not empty");
+        skep(&data, &["restore", "--dry-run", archive], "")
+            .await
+            .expect(1)
+            .says("1 chats")
             .says("is not empty");
         assert_eq!(
             data.join("keys/signing.key").exists(),

@@ -1,5 +1,6 @@
 //! Starts that must not happen, and what they say; and the two lines of those that do.
 
+use crate::support::server::signal;
 use crate::support::{Setup, TestServer};
 
 #[tokio::test]
@@ -74,7 +75,8 @@ async fn settings_that_are_not_understood_name_file_and_line() {
     ] {
         let (code, stderr) = Setup::settings(text).fails_to_start(data.path()).await;
         assert_eq!(code, Some(1), "{stderr}");
-        assert!(stderr.contains("skep.toml"), "{stderr}");
+        let path = data.path().join("skep.toml");
+        assert!(stderr.contains(&path.display().to_string()), "{stderr}");
         for word in named {
             assert!(stderr.contains(word), "{word} in {stderr}");
         }
@@ -117,7 +119,7 @@ async fn a_directory_that_cannot_be_written_says_so() {
             .await;
         assert_eq!(code, Some(1), "{stderr}");
         assert!(
-            stderr.contains("/proc") || stderr.contains("/dev/null"),
+            (stderr.contains("/proc") || stderr.contains("/dev/null")) && stderr.contains("--data"),
             "{stderr}"
         );
     }
@@ -132,6 +134,45 @@ async fn a_bad_first_password_is_refused() {
     let (code, stderr) = setup.fails_to_start(data.path()).await;
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("SKEP_PASSWORD"), "{stderr}");
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_password_that_comes_too_late_is_said_to() {
+    let stopped = TestServer::start().await.stop().await;
+    assert!(
+        !stopped.stderr.contains("is not used"),
+        "{}",
+        stopped.stderr
+    );
+    let stderr = stopped.start().await.stop().await.stderr;
+    assert!(stderr.contains("SKEP_PASSWORD is not used"), "{stderr}");
+}
+
+/// By default the log says where the data is and how to stop, and not what is asked.
+#[tokio::test]
+async fn requests_are_logged_to_those_who_ask_for_it() {
+    let setup = Setup::default();
+    for (level, logged) in [("", false), ("info", false), ("debug", true)] {
+        let server = setup.clone().env("SKEP_LOG_LEVEL", level).start().await;
+        server.log_in().await.get("/api/me").await.expect(200);
+        let stderr = server.stop().await.stderr;
+        assert_eq!(stderr.contains("/api/me"), logged, "{level}: {stderr}");
+        assert!(stderr.contains("Ctrl-C stops"), "{stderr}");
+    }
+    let quiet = setup.arg("--log-level").arg("error").start().await;
+    assert_eq!(quiet.stop().await.stderr, "");
+}
+
+/// A service manager tells a process, and then its group, in the same moment.
+#[tokio::test]
+async fn a_signal_and_its_echo_are_one_wish() {
+    let server = TestServer::start().await;
+    for _ in 0..3 {
+        signal(server.pid(), rustix::process::Signal::TERM);
+    }
+    let stderr = server.stop().await.stderr;
+    assert!(stderr.contains("stopped"), "{stderr}");
 }
 
 /// A journal of a newer version is left as it is, for the newer version.
@@ -181,6 +222,10 @@ async fn a_damaged_journal_is_refused_with_file_and_offset() {
     let (code, stderr) = Setup::default().fails_to_start(&stopped.data).await;
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("damaged at byte"), "{stderr}");
+    assert!(
+        stderr.contains("run `skep verify`, then `skep restore`"),
+        "{stderr}"
+    );
     assert!(
         stderr.contains(segment.file_name().unwrap().to_str().unwrap()),
         "{stderr}"
