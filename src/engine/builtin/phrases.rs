@@ -1,5 +1,7 @@
 //! What it says of itself, and what can be said to it.
 
+use super::request::Topic;
+
 /// Commands by subject, as the help shows them.
 pub const HELP: &[(&str, &[(&str, &str)])] = &[
     (
@@ -57,6 +59,25 @@ pub const HELP: &[(&str, &[(&str, &str)])] = &[
 
 /// Said wherever somebody may take it for more than it is.
 pub const NO_MODEL: &str = "I am Skep's built-in assistant, **not a language model**: I follow plain rules and understand plain commands.";
+
+/// What something is, or how it is done, in a sentence or two.
+pub fn explained(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Skep => {
+            "Skep runs a hive of workers on this machine and lets you chat with them from the browser. The workers answer with the engines that are installed here, and everything they do is kept in one data directory."
+        }
+        Topic::Worker => {
+            "A worker is an assistant with a name, a memory, a directory and an engine of its own. Begin a message with `@` and its name to talk to it, or let Skep choose the one that is good at what you ask."
+        }
+        Topic::MakeWorker => {
+            "Say what it is called and what it is good at, for example: `create a worker named Poet that writes poems`. The Workers page can do it too."
+        }
+        Topic::Password => "Open the account menu and choose **Change password**.",
+        Topic::Stop => {
+            "The Stop button beside the message field, or the Esc key, stops a reply that is being written."
+        }
+    }
+}
 
 /// How to get a model.
 pub const ADD_MODEL: &str = "To talk to a real model, give Skep an engine:\n\n\

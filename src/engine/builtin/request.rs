@@ -13,6 +13,10 @@ pub enum Request {
     Who,
     /// How to get a model.
     AddModel,
+    /// What something is, or how it is done.
+    Explain(Topic),
+    /// Where the files are, and which.
+    WorkDir,
     /// What is in a directory.
     ListFiles {
         /// The directory; empty is the work directory.
@@ -78,7 +82,13 @@ pub enum Request {
         description: String,
         /// What may be its engine, or the end of the description after `using`.
         using: Option<String>,
+        /// Whether the message says where it should work.
+        placed: bool,
     },
+    /// A new worker that was not given a name.
+    NamelessWorker,
+    /// A worker is to work elsewhere.
+    MoveWorker,
     /// One thing of a worker becomes another.
     ChangeWorker {
         /// Its name.
@@ -116,6 +126,21 @@ pub enum Request {
     },
     /// Nothing that is known.
     Unknown,
+}
+
+/// What can be explained in a sentence or two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// What Skep is.
+    Skep,
+    /// What a worker is.
+    Worker,
+    /// How to make one.
+    MakeWorker,
+    /// How to set a password.
+    Password,
+    /// How to stop a reply.
+    Stop,
 }
 
 /// What can change of a worker.

@@ -186,6 +186,56 @@ async fn it_says_what_it_is_and_what_it_can_do() {
     }
 }
 
+/// What the console offers to somebody who has never said anything has to be understood.
+#[tokio::test]
+async fn what_the_console_suggests_is_understood() {
+    let chat = Chat::open();
+    let suggested: Vec<&str> = include_str!("../../../assets/js/strings.js")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("'chat.suggest."))
+        .filter_map(|line| line.split_once(": '")?.1.strip_suffix("',"))
+        .collect();
+    assert_eq!(suggested.len(), 3, "{suggested:?}");
+    for sentence in suggested {
+        let said = chat.say(sentence).await;
+        assert!(
+            !said.text.contains("did not understand") && said.tools.iter().all(|(_, ok)| *ok),
+            "{sentence}\n{}",
+            said.text
+        );
+    }
+    for prompt in [
+        "Which engines did you find on this machine?",
+        "which engines are installed on this computer",
+        "what engines are ready?",
+    ] {
+        chat.expect(prompt, "list_engines", "| `mine` | yes |")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_newcomers_ask_is_answered() {
+    let chat = Chat::open();
+    for (prompt, answer) in [
+        ("how do I make a worker?", "create a worker named Poet"),
+        ("How can I create a new agent", "create a worker named Poet"),
+        ("how do I use this?", "| `list files` |"),
+        ("what can you do here?", "| `list files` |"),
+        ("what is a worker?", "A worker is an assistant"),
+        ("what is skep", "Skep runs a hive"),
+        ("What's Skep?", "Skep runs a hive"),
+        ("how do I set a password", "account menu"),
+        ("change my password", "account menu"),
+        ("how do I stop a reply?", "Stop button"),
+        ("stop", "Esc"),
+    ] {
+        chat.expect(prompt, "", answer).await;
+    }
+    let path = chat.hive.cx.work_dir.to_str().unwrap();
+    chat.expect("where are my files?", "list_files", path).await;
+}
+
 #[tokio::test]
 async fn it_works_with_files() {
     let chat = Chat::open();
@@ -467,6 +517,54 @@ async fn it_looks_after_workers() {
         "The bee is no worker",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_wish_is_not_taken_for_a_name() {
+    let chat = Chat::open();
+    for prompt in [
+        "can you create a worker that writes poems?",
+        "create a worker for translating German",
+        "create a worker who sings: loudly",
+        "make an agent to find bugs",
+        "create a worker with a sense of humour",
+        "new worker and more",
+        "create a worker using mine",
+        "create a worker in /tmp",
+    ] {
+        chat.expect(prompt, "", "What shall it be called?").await;
+    }
+    chat.expect(
+        "create a worker named \"For You\"",
+        "create_worker",
+        "**For You**",
+    )
+    .await;
+    chat.expect("create worker Ford", "create_worker", "**Ford**")
+        .await;
+}
+
+#[tokio::test]
+async fn directories_are_changed_elsewhere() {
+    let chat = Chat::open();
+    let elsewhere = "I cannot change a directory; Workers → Edit can.";
+    for prompt in [
+        "create a worker named Bob in /srv/site",
+        "create a worker named Eve in the folder ~/site that reviews code",
+        "create a worker named Ivy that reviews code in /srv/site",
+    ] {
+        chat.expect(prompt, "create_worker", elsewhere).await;
+    }
+    for prompt in ["show worker Bob", "show worker Eve", "show worker Ivy"] {
+        chat.expect(prompt, "get_worker", "| Name |").await;
+    }
+    for prompt in [
+        "set Bob's directory to /srv/site",
+        "change the work directory of Bob to /srv/site",
+        "change Bob's folder to site",
+    ] {
+        chat.expect(prompt, "", elsewhere).await;
+    }
 }
 
 #[tokio::test]

@@ -27,6 +27,12 @@ impl Answerer<'_> {
         }
     }
 
+    pub async fn work_dir(&mut self) -> Result<(), Halt> {
+        let path = code(&self.cx.work_dir.to_string_lossy());
+        self.say(&format!("The work directory is {path}.")).await?;
+        self.list_files("").await
+    }
+
     pub async fn show_list(&mut self, list: &FileList) -> Result<(), Halt> {
         let place = match list.path.as_str() {
             "." => "The work directory".to_owned(),

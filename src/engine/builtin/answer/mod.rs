@@ -12,11 +12,13 @@ mod team;
 
 use super::super::Turn;
 use super::markdown::code;
-use super::phrases::{ADD_MODEL_SHORT, NO_MODEL};
+use super::phrases::{ADD_MODEL_SHORT, NO_MODEL, explained};
 use super::request::Request;
 use super::speaker::{Halt, Speaker};
 use super::understand::understand;
 use crate::tool::{Context, ToolError};
+
+const NO_MOVE: &str = "I cannot change a directory; Workers → Edit can.";
 
 /// One answer on its way.
 pub struct Answerer<'a> {
@@ -56,6 +58,8 @@ impl Answerer<'_> {
             }
             Request::Who => self.who().await,
             Request::AddModel => self.add_model().await,
+            Request::Explain(topic) => self.say(explained(topic)).await,
+            Request::WorkDir => self.work_dir().await,
             Request::ListFiles { path } => self.list_files(&path).await,
             Request::Show { what } => self.show(&what).await,
             Request::Find { text, within } => self.find(&text, within.as_deref()).await,
@@ -86,7 +90,19 @@ impl Answerer<'_> {
                 name,
                 description,
                 using,
-            } => self.create_worker(&name, description, using).await,
+                placed,
+            } => {
+                self.create_worker(&name, description, using).await?;
+                if placed {
+                    self.say(NO_MOVE).await?;
+                }
+                Ok(())
+            }
+            Request::NamelessWorker => {
+                self.say("What shall it be called? For example: `create a worker named Poet that writes poems`")
+                    .await
+            }
+            Request::MoveWorker => self.say(NO_MOVE).await,
             Request::ChangeWorker { name, field, value } => {
                 self.change_worker(&name, field, &value).await
             }

@@ -125,6 +125,12 @@ fn noun(mut words: Words<'_>) -> Option<Request> {
     words.skip_fillers();
     let mut text = words.subject();
     for tail in [
+        "on this machine",
+        "on this computer",
+        "did you find",
+        "have you found",
+        "are installed",
+        "are ready",
         "are there",
         "do you have",
         "do i have",
@@ -162,6 +168,7 @@ fn noun(mut words: Words<'_>) -> Option<Request> {
         _ => return None,
     })
 }
+
 fn delete(mut words: Words<'_>) -> Request {
     words.skip_fillers();
     if words.eat(&["worker", "agent"]) {

@@ -1,6 +1,6 @@
 //! Messages that are known as a whole.
 
-use super::super::request::Request;
+use super::super::request::{Request, Topic};
 use super::super::words::Words;
 
 /// The longest message that can be one of the fixed sentences.
@@ -45,6 +45,22 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "examples"
         | "how can you help"
         | "how can you help me"
+        | "what can you do here"
+        | "what can i do here"
+        | "what can i do with this"
+        | "what can i ask you"
+        | "what should i do"
+        | "what should i say"
+        | "how do i use this"
+        | "how do i use you"
+        | "how do i use it"
+        | "how do i use skep"
+        | "how can i use this"
+        | "how to use this"
+        | "how do i start"
+        | "how do i begin"
+        | "how do i get started"
+        | "get started"
         | "what are you able to do" => Request::Help,
         "hello" | "hi" | "hey" | "hello there" | "hi there" | "good morning" | "good evening"
         | "good afternoon" | "good day" | "howdy" | "greetings" | "how are you" | "ping"
@@ -82,9 +98,6 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "are you chatgpt"
         | "are you claude"
         | "are you real"
-        | "what is skep"
-        | "what's skep"
-        | "what is this"
         | "which model are you"
         | "what model are you"
         | "introduce yourself" => Request::Who,
@@ -93,12 +106,69 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         "what is running" | "what's running" | "who is running" | "who is busy"
         | "who is working" | "what is going on" | "what's going on" | "how are things"
         | "what is happening" | "is everything ok" => Request::Status,
-        "pwd" | "where are you" | "what is here" | "what's here" => Request::ListFiles {
+        "what is here" | "what's here" => Request::ListFiles {
             path: String::new(),
         },
+        "pwd"
+        | "where are you"
+        | "where do you work"
+        | "where are my files"
+        | "where are the files"
+        | "where are your files"
+        | "where is the work directory"
+        | "where is your work directory"
+        | "what is the work directory"
+        | "what is your work directory"
+        | "which directory is this" => Request::WorkDir,
+        "what is skep" | "what's skep" | "what is this" | "what's this" | "what is this for"
+        | "what is skep for" | "tell me about skep" => Request::Explain(Topic::Skep),
+        "what is a worker"
+        | "what's a worker"
+        | "what are workers"
+        | "what does a worker do"
+        | "what do workers do"
+        | "what is a worker for"
+        | "what are workers for" => Request::Explain(Topic::Worker),
+        "password"
+        | "set password"
+        | "set a password"
+        | "set my password"
+        | "change password"
+        | "change my password"
+        | "change the password" => Request::Explain(Topic::Password),
+        "stop" | "stop it" | "stop that" | "stop the reply" | "stop this" | "cancel" | "abort"
+        | "halt" => Request::Explain(Topic::Stop),
+        plain if let Some(topic) = asked_how(plain) => Request::Explain(topic),
         plain if asks_for_model(plain) => Request::AddModel,
         _ => return None,
     })
+}
+
+/// `how do I make a worker?`, `how can I stop a reply?`, `how do I set a password?`.
+fn asked_how(plain: &str) -> Option<Topic> {
+    const HOW: [&str; 7] = [
+        "how do i ",
+        "how can i ",
+        "how do you ",
+        "how to ",
+        "how do we ",
+        "how would i ",
+        "where do i ",
+    ];
+    let what = HOW.iter().find_map(|how| plain.strip_prefix(how))?;
+    let has = |words: &[&str]| what.split(' ').any(|word| words.contains(&word));
+    let begins = |words: &[&str]| words.contains(&what.split(' ').next().unwrap_or_default());
+    if has(&["password"]) {
+        Some(Topic::Password)
+    } else if begins(&["stop", "cancel", "abort", "interrupt"]) {
+        Some(Topic::Stop)
+    } else if begins(&["make", "create", "add", "hire", "get", "build"])
+        && has(&["worker", "workers", "agent", "agents"])
+    {
+        Some(Topic::MakeWorker)
+    } else {
+        None
+    }
 }
 
 /// `how do I add a model?`, `install claude`, `connect an LLM`, `use gpt`.

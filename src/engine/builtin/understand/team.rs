@@ -20,6 +20,11 @@ pub fn create_worker(mut words: Words<'_>) -> Request {
         Some((all, engine)) => (all, Some(engine)),
         None => (words.rest(), None),
     };
+    // `a worker that writes poems` is a wish, and no name.
+    const NO_NAME: &[&str] = &[
+        "that", "who", "which", "whose", "to", "for", "with", "and", "or", "but", "using", "in",
+        "on", "as", "from", "when", "where", "so",
+    ];
     let begins = ["that", "who", "which", "to", "for", "with"];
     let (name, description) = match all.split_once(':') {
         Some((name, description)) if split_at_word(name, &begins, false).is_none() => {
@@ -28,19 +33,38 @@ pub fn create_worker(mut words: Words<'_>) -> Request {
         _ => split_at_word(all, &begins, false)
             .unwrap_or_else(|| all.split_once([',', '\n']).unwrap_or((all, ""))),
     };
+    let (name, named_place) = match split_at_word(name, &["in", "at"], false) {
+        Some((name, place)) if is_place(place) => (name, true),
+        _ => (name, false),
+    };
+    if NO_NAME.contains(&Words::new(name).peek().as_str()) {
+        return Request::NamelessWorker;
+    }
     let name = Words::new(name.trim_end_matches([',', ' '])).subject();
-    if name.is_empty() || ["that", "who", "which"].contains(&name.to_lowercase().as_str()) {
+    if name.is_empty() {
         return Request::Incomplete {
             example: "create a worker named Ada that reviews Rust code",
         };
     }
+    let placed = named_place
+        || split_at_word(description, &["in", "at"], true)
+            .is_some_and(|(_, place)| is_place(place));
     let mut description = Words::new(description);
     while description.eat(&["that", "who", "which"]) {}
     Request::CreateWorker {
         name: name.to_owned(),
         description: description.subject().to_owned(),
         using: using.map(|engine| Words::new(engine).subject().to_owned()),
+        placed,
     }
+}
+
+/// `/srv/site`, `the directory ~/site`.
+fn is_place(text: &str) -> bool {
+    let mut words = Words::new(text);
+    while words.eat(&["the", "directory", "folder"]) {}
+    let path = words.subject();
+    path.starts_with(['/', '~']) && !path.contains(char::is_whitespace)
 }
 
 pub fn rename(mut words: Words<'_>) -> Request {
@@ -86,6 +110,10 @@ pub fn change(mut words: Words<'_>) -> Request {
         .unwrap_or(&name);
     let mut name = Words::new(name);
     name.eat(&["worker", "agent"]);
+    let last = field.split_whitespace().next_back().unwrap_or_default();
+    if ["directory", "folder", "dir", "path"].contains(&last.to_lowercase().as_str()) {
+        return Request::MoveWorker;
+    }
     match Field::parse(field.trim()) {
         Some(field) if !name.is_empty() => Request::ChangeWorker {
             name: name.subject().to_owned(),
