@@ -18,7 +18,7 @@ use crate::command::{Added, CreateAccount};
 use crate::config::{Config, FirstPassword, RateLimits, Tier};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::engine::Engines;
-use crate::engine::builtin::Builtin;
+use crate::engine::builtin::{self, Builtin};
 use crate::engine::detect::EngineStatus;
 use crate::engine::process::Patience;
 use crate::feed::Feed;
@@ -457,7 +457,10 @@ fn engine_info(status: EngineStatus) -> EngineInfo {
         (None, _) => status
             .version
             .or(status.path)
-            .unwrap_or_else(|| status.kind.to_owned()),
+            .unwrap_or_else(|| match status.kind {
+                builtin::NAME => builtin::ABOUT.to_owned(),
+                kind => kind.to_owned(),
+            }),
     };
     EngineInfo {
         name: status.name,

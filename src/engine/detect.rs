@@ -79,10 +79,14 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         Ok(path) => status.path = Some(path.display().to_string()),
         Err(error) => {
             status.found = false;
-            status.why_not = Some(error.message);
             status.fix = install(kind)
                 .filter(|_| settings.argv.is_empty())
                 .map(str::to_owned);
+            // What to do is said once.
+            status.why_not = Some(match status.fix {
+                Some(_) => format!("{program} was not found on PATH"),
+                None => error.message,
+            });
             return status;
         }
     }
@@ -341,6 +345,10 @@ mod tests {
         };
         let claude = status(&settings.clone().named("claude").unwrap());
         assert!(!claude.found && !claude.is_ready());
+        assert_eq!(
+            claude.why_not.as_deref(),
+            Some("claude was not found on PATH")
+        );
         assert_eq!(
             claude.fix.as_deref(),
             Some("npm install -g @anthropic-ai/claude-code")

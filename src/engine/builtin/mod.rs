@@ -26,6 +26,9 @@ use speaker::{Halt, Speaker};
 /// What it is called.
 pub const NAME: &str = "builtin";
 
+/// What it is, for a list of engines.
+pub const ABOUT: &str = "part of Skep: plain commands, no language model";
+
 /// The built-in assistant.
 pub struct Builtin {
     shared: Arc<Shared>,

@@ -103,6 +103,11 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// A message to somebody who is not there.
+    Nobody {
+        /// The name.
+        name: String,
+    },
     /// A deletion that does not say of what.
     DeleteUnclear {
         /// What it does say.

@@ -493,7 +493,7 @@ async fn it_looks_after_workers() {
             "| Good at | writes docs |",
         ),
         ("change the engine of Ada to mine", "| Engine | `mine` |"),
-        ("use claude for Ada", "| Engine | `claude` |"),
+        ("use claude for Ada", "now uses `claude`"),
         ("let Ada use the mine engine", "| Engine | `mine` |"),
         ("set Ada's memory to be kind", "be kind"),
         ("rename Ada to Ada Lovelace", "**Ada Lovelace**"),
@@ -501,8 +501,9 @@ async fn it_looks_after_workers() {
         chat.expect(prompt, "update_worker", answer).await;
     }
     chat.expect("delete Bob", "", "`delete worker Bob`").await;
-    chat.expect("delete notes.txt", "", "Files I leave alone")
-        .await;
+    for prompt in ["delete notes.txt", "delete the old drafts", "delete it"] {
+        chat.expect(prompt, "", "Files I leave alone").await;
+    }
     chat.expect("delete worker Bob.", "delete_worker", "**Bob** is gone")
         .await;
     chat.expect(
@@ -542,6 +543,79 @@ async fn a_wish_is_not_taken_for_a_name() {
     .await;
     chat.expect("create worker Ford", "create_worker", "**Ford**")
         .await;
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_said_with_who_is() {
+    let chat = Chat::open();
+    chat.expect(
+        "@Nobody hello",
+        "",
+        "There is no worker named Nobody. There are no workers yet; `create a worker named Nobody that …` makes one.",
+    )
+    .await;
+    chat.expect(
+        "delete Bob",
+        "",
+        "There is no worker named Bob; there are no workers yet.",
+    )
+    .await;
+    for name in ["Ada", "Bob", "Grace Hopper"] {
+        let args = json!({"name": name});
+        chat.hive.call(&staffing::CREATE, args).await.unwrap();
+    }
+    chat.expect(
+        "@Nobody hello",
+        "",
+        "There is no worker named Nobody. There are Ada, Bob and Grace Hopper; `create a worker named Nobody that …` makes one.",
+    )
+    .await;
+    chat.expect("@Adam, list files", "", "no worker named Adam")
+        .await;
+    chat.expect(
+        "delete Eve",
+        "",
+        "There is no worker named Eve; there are Ada, Bob and Grace Hopper.",
+    )
+    .await;
+    chat.expect("delete Grace Hopper", "", "`delete worker Grace Hopper`")
+        .await;
+    for prompt in [
+        "@ada what can you do here?",
+        "@Grace Hopper, help",
+        "@bee: help",
+    ] {
+        chat.expect(prompt, "", "| `list files` |").await;
+    }
+    chat.expect("@Ada", "", "Hello!").await;
+    for prompt in ["@", "@@Ada", "@angular/core is broken"] {
+        chat.expect(prompt, "", "I did not understand").await;
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_ready_is_said_with_the_way_back() {
+    let chat = Chat::open();
+    chat.expect("create worker Ada", "create_worker", "**Ada** is there")
+        .await;
+    let warning = "**Ada** now uses `claude`, which is not ready here, so Ada cannot answer yet: \
+        not on PATH: npm install -g @anthropic-ai/claude-code. \
+        `@bee set Ada's engine to auto` undoes it.";
+    chat.expect("change Ada engine to claude", "update_worker", warning)
+        .await;
+    let undone = chat.say("@bee set Ada's engine to auto").await.text;
+    assert!(
+        undone.contains("| Engine | `auto` |") && !undone.contains("not ready"),
+        "{undone}"
+    );
+    let ready = chat.say("set Ada's engine to mine").await.text;
+    assert!(!ready.contains("not ready"), "{ready}");
+    chat.expect(
+        "create worker Bob using claude",
+        "create_worker",
+        "Bob cannot answer yet",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -617,6 +691,32 @@ async fn attachments_are_named_measured_and_shown() {
     chat.expect("list files", "list_files", "| `up/` | directory |")
         .await;
     chat.expect("", "", "That is all I can make of it").await;
+}
+
+#[tokio::test]
+async fn an_attachment_that_is_asked_for_is_shown_in_full() {
+    let mut chat = Chat::open();
+    let lines: Vec<String> = (1..=100).map(|n| format!("line {n}")).collect();
+    chat.hive.write("up/attach.txt", lines.join("\n"));
+    chat.hive.write("up/b.txt", "second");
+    chat.hive.write("here.txt", "in the work directory");
+    chat.media = vec![chat.hive.path("up/attach.txt")];
+    for prompt in [
+        "show attach.txt",
+        "What is in Attach.txt?",
+        "read the attachment",
+        "show it",
+    ] {
+        chat.expect(prompt, "", "line 99\nline 100\n```").await;
+    }
+    chat.expect("show here.txt", "read_file", "in the work directory")
+        .await;
+    chat.media.push(chat.hive.path("up/b.txt"));
+    let said = chat.say("show b.txt").await.text;
+    assert!(
+        said.contains("second") && !said.contains("attach.txt"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -11,9 +11,24 @@ use crate::tool::files::is_binary;
 
 /// Attachments that are looked at.
 const LOOKED_AT_MAX: usize = 20;
-/// What is shown of each.
-const SHOWN_BYTES_MAX: usize = 2 * 1024;
-const SHOWN_LINES_MAX: usize = 12;
+
+/// How much is shown of each.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    bytes_max: usize,
+    lines_max: usize,
+}
+
+/// Enough to know which file it is.
+pub const GLIMPSE: Shown = Shown {
+    bytes_max: 2 * 1024,
+    lines_max: 12,
+};
+/// As much as of a file of the work directory.
+pub const TEXT: Shown = Shown {
+    bytes_max: super::files::SHOWN_BYTES_MAX,
+    lines_max: super::files::SHOWN_LINES_MAX,
+};
 
 /// An attachment as it is described.
 struct Attachment {
@@ -24,13 +39,13 @@ struct Attachment {
 }
 
 /// The paragraphs that describe what was attached.
-pub async fn describe(media: Vec<PathBuf>) -> Vec<String> {
+pub async fn describe(media: Vec<PathBuf>, shown: Shown) -> Vec<String> {
     let count = media.len();
     let look = move || -> Vec<Attachment> {
         media
             .iter()
             .take(LOOKED_AT_MAX)
-            .map(|path| look_at(path))
+            .map(|path| look_at(path, shown))
             .collect()
     };
     let attachments = tokio::task::spawn_blocking(look).await.unwrap_or_default();
@@ -58,7 +73,7 @@ pub async fn describe(media: Vec<PathBuf>) -> Vec<String> {
         let Ok((_, Some(text))) = &attachment.found else {
             continue;
         };
-        let (shown, more) = head(text, SHOWN_BYTES_MAX, SHOWN_LINES_MAX);
+        let (shown, more) = head(text, shown.bytes_max, shown.lines_max);
         let begins = if more { "begins" } else { "says" };
         said.push(format!("{} {begins}:", code(&attachment.name)));
         said.push(block(shown, language(&attachment.name)));
@@ -66,7 +81,28 @@ pub async fn describe(media: Vec<PathBuf>) -> Vec<String> {
     said
 }
 
-fn look_at(path: &Path) -> Attachment {
+/// The attachment that `show NAME` means; `show it` means the only one.
+pub fn meant<'a>(media: &'a [PathBuf], what: &str) -> Option<&'a PathBuf> {
+    const ONE: &[&str] = &[
+        "it",
+        "this",
+        "that",
+        "attachment",
+        "attached",
+        "attached file",
+        "upload",
+    ];
+    let named = |path: &&PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| name.to_lowercase() == what.to_lowercase())
+    };
+    match media {
+        [only] if ONE.contains(&what.to_lowercase().as_str()) => Some(only),
+        media => media.iter().find(named),
+    }
+}
+
+fn look_at(path: &Path, shown: Shown) -> Attachment {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
@@ -76,12 +112,12 @@ fn look_at(path: &Path) -> Attachment {
             .first_or_octet_stream()
             .essence_str()
             .to_owned(),
-        found: read_start(path).map_err(|error| format!("cannot be read: {error}")),
+        found: read_start(path, shown).map_err(|error| format!("cannot be read: {error}")),
         name,
     }
 }
 
-fn read_start(path: &Path) -> std::io::Result<(u64, Option<String>)> {
+fn read_start(path: &Path, shown: Shown) -> std::io::Result<(u64, Option<String>)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
@@ -90,7 +126,7 @@ fn read_start(path: &Path) -> std::io::Result<(u64, Option<String>)> {
     }
     let mut start = Vec::new();
     File::from(file)
-        .take(SHOWN_BYTES_MAX as u64 * 2)
+        .take(shown.bytes_max as u64 * 2)
         .read_to_end(&mut start)?;
     // Media that is no text seldom lacks both a NUL and a byte that no UTF-8 has.
     let is_text = !start.is_empty()

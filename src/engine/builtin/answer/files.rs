@@ -10,8 +10,9 @@ use crate::tool::files::{self, FileList, FileText, FileWritten};
 use crate::tool::search::{self, Found};
 
 /// What is shown of a file.
-const SHOWN_BYTES_MAX: usize = 32 * 1024;
-const SHOWN_LINES_MAX: usize = 500;
+pub const SHOWN_BYTES_MAX: usize = 32 * 1024;
+/// The same in lines.
+pub const SHOWN_LINES_MAX: usize = 500;
 /// Entries of a directory that are shown.
 const SHOWN_ENTRIES_MAX: usize = 200;
 

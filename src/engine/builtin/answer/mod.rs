@@ -10,14 +10,21 @@ mod notes;
 mod system;
 mod team;
 
+use std::path::PathBuf;
+
 use super::super::Turn;
-use super::markdown::code;
+use super::markdown::{code, plain};
 use super::phrases::{ADD_MODEL_SHORT, NO_MODEL, explained};
 use super::request::Request;
 use super::speaker::{Halt, Speaker};
 use super::understand::understand;
+use crate::model::limits::NAME_BYTES_MAX;
 use crate::tool::{Context, ToolError};
+use attachments::{GLIMPSE, Shown, TEXT};
+use team::there_are;
 
+/// What answers when no worker is meant.
+const BEE: &str = "bee";
 const NO_MOVE: &str = "I cannot change a directory; Workers → Edit can.";
 
 /// One answer on its way.
@@ -30,14 +37,20 @@ pub struct Answerer<'a> {
 impl Answerer<'_> {
     /// Answers the turn.
     pub async fn answer(&mut self) -> Result<(), Halt> {
-        let prompt = self.turn.prompt.trim();
-        if !self.turn.media.is_empty() {
-            for said in attachments::describe(self.turn.media.clone()).await {
-                self.say(&said).await?;
-            }
+        let media = self.turn.media.clone();
+        let request = self.request().await;
+        if let Request::Show { what } = &request
+            && let Some(meant) = attachments::meant(&media, what)
+        {
+            self.attached(vec![meant.clone()], TEXT).await?;
+            return self.speaker.finish().await;
         }
-        match understand(prompt) {
-            Request::Unknown if !self.turn.media.is_empty() => {
+        let has_media = !media.is_empty();
+        if has_media {
+            self.attached(media, GLIMPSE).await?;
+        }
+        match request {
+            Request::Unknown if has_media => {
                 self.say(&format!(
                     "That is all I can make of it. {NO_MODEL} {ADD_MODEL_SHORT}"
                 ))
@@ -46,6 +59,38 @@ impl Answerer<'_> {
             request => self.respond(request).await?,
         }
         self.speaker.finish().await
+    }
+
+    async fn attached(&mut self, media: Vec<PathBuf>, shown: Shown) -> Result<(), Halt> {
+        for said in attachments::describe(media, shown).await {
+            self.say(&said).await?;
+        }
+        Ok(())
+    }
+
+    /// What is asked for, whoever it was addressed to: `@Ada` is left in where the name is no worker's, or is all.
+    async fn request(&self) -> Request {
+        let prompt = self.turn.prompt.trim();
+        let Some(name) = addressed(prompt) else {
+            return understand(prompt);
+        };
+        let mut names = self.names().await;
+        names.push(BEE.to_owned());
+        let rest = names.iter().filter_map(|name| {
+            let marked = prompt.get(1..)?;
+            let (start, rest) = (marked.get(..name.len())?, marked.get(name.len()..)?);
+            let ends = !rest.starts_with(char::is_alphanumeric);
+            (ends && start.to_lowercase() == name.to_lowercase()).then_some(rest)
+        });
+        match rest.min_by_key(|rest| rest.len()) {
+            Some(rest) => match rest.trim_start_matches([',', ':', '!', '?', '.', ' ']) {
+                "" => Request::Hello,
+                rest => understand(rest),
+            },
+            None => Request::Nobody {
+                name: name.to_owned(),
+            },
+        }
     }
 
     async fn respond(&mut self, request: Request) -> Result<(), Halt> {
@@ -81,6 +126,10 @@ impl Answerer<'_> {
                     code(example)
                 ))
                 .await
+            }
+            Request::Nobody { name } => {
+                let names = self.names().await;
+                self.nobody(&name, &names).await
             }
             Request::DeleteUnclear { what } => self.delete_unclear(&what).await,
             Request::Workers => self.workers().await,
@@ -141,7 +190,58 @@ impl Answerer<'_> {
                 ))
                 .await;
         }
+        if looks_like_name(what) {
+            let there = there_are("there", &self.names().await);
+            let what = plain(what);
+            return self
+                .say(&format!("There is no worker named {what}; {there}."))
+                .await;
+        }
         self.say("I delete workers (`delete worker Ada`) and notes (`forget note 2`). Files I leave alone.")
             .await
     }
+}
+
+/// The name after an `@` at the start.
+fn addressed(prompt: &str) -> Option<&str> {
+    let marked = prompt.strip_prefix('@')?;
+    let end = marked.find(|c: char| c.is_whitespace() || ",:;!?".contains(c));
+    let name = marked[..end.unwrap_or(marked.len())].trim_end_matches('.');
+    let is_name = |name: &str| {
+        name.chars()
+            .all(|c| c.is_alphanumeric() || "-_'’.".contains(c))
+    };
+    let begins = name.starts_with(char::is_alphanumeric) && name.len() <= NAME_BYTES_MAX;
+    (begins && is_name(name)).then_some(name)
+}
+
+/// Whether it may be a worker's name rather than a file or a few words: `Bob`, `Grace Hopper`.
+fn looks_like_name(what: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "it",
+        "this",
+        "that",
+        "them",
+        "everything",
+        "all",
+        "file",
+        "files",
+        "directory",
+        "folder",
+        "chat",
+        "chats",
+        "session",
+        "workers",
+        "notes",
+        "message",
+        "messages",
+    ];
+    let is_one = what.split_whitespace().count() == 1;
+    !what.is_empty()
+        && !what.contains(['.', '/'])
+        && !OTHERS.contains(&what.to_lowercase().as_str())
+        && (is_one
+            || what
+                .split_whitespace()
+                .all(|word| word.starts_with(char::is_uppercase)))
 }

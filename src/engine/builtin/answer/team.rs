@@ -21,6 +21,27 @@ impl Answerer<'_> {
         workers::GET.call(&self.cx, args).await.is_ok()
     }
 
+    /// The names of the workers, oldest first. Looks without showing it.
+    pub async fn names(&self) -> Vec<String> {
+        let Ok(found) = workers::LIST.call(&self.cx, json!({})).await else {
+            return Vec::new();
+        };
+        let list = serde_json::from_value::<WorkerList>(found.data);
+        let workers = list.map(|list| list.workers).unwrap_or_default();
+        workers.into_iter().rev().map(|w| w.name).collect()
+    }
+
+    /// There is nobody of this name, but these; and a worker of this name is one sentence away.
+    pub async fn nobody(&mut self, name: &str, names: &[String]) -> Result<(), Halt> {
+        let create = code(&format!("create a worker named {name} that …"));
+        self.say(&format!(
+            "There is no worker named {}. {}; {create} makes one.",
+            plain(name),
+            there_are("There", names)
+        ))
+        .await
+    }
+
     pub async fn workers(&mut self) -> Result<(), Halt> {
         let list = self
             .speaker
@@ -141,6 +162,9 @@ impl Answerer<'_> {
             code(&format!("@{}", worker.name))
         ))
         .await?;
+        if !worker.engine.is_empty() {
+            self.warn_of_engine(&worker).await?;
+        }
         self.show_worker(&worker).await?;
         if worker.description.is_empty() {
             self.say(&format!(
@@ -186,6 +210,7 @@ impl Answerer<'_> {
                         self.say(&format!("{} is now called **{new}**.", plain(name)))
                             .await
                     }
+                    Field::Engine if self.warn_of_engine(&worker).await? => Ok(()),
                     _ => {
                         let new = plain(&worker.name);
                         self.say(&format!("Changed the {} of **{new}**.", field.as_str()))
@@ -196,6 +221,26 @@ impl Answerer<'_> {
             }
             Err(error) => self.no_worker(&error).await,
         }
+    }
+
+    /// Says so if the worker cannot answer with the engine that it has now; tells whether it did.
+    async fn warn_of_engine(&mut self, worker: &WorkerInfo) -> Result<bool, Halt> {
+        let engines: Vec<EngineInfo> = (self.cx.shared.engines)().await;
+        let missing = engines
+            .into_iter()
+            .find(|engine| engine.name == worker.engine && !engine.ready);
+        let Some(missing) = missing else {
+            return Ok(false);
+        };
+        let name = plain(&worker.name);
+        let undo = code(&format!("@bee set {}'s engine to {AUTO}", worker.name));
+        self.say(&format!(
+            "**{name}** now uses {}, which is not ready here, so {name} cannot answer yet: {}. {undo} undoes it.",
+            code(&missing.name),
+            plain(missing.detail.trim_end_matches('.'))
+        ))
+        .await?;
+        Ok(true)
     }
 
     pub async fn delete_worker(&mut self, name: &str) -> Result<(), Halt> {
@@ -235,6 +280,20 @@ impl Answerer<'_> {
             self.say("`workers` shows who there is.").await?;
         }
         Ok(())
+    }
+}
+
+/// `There are Ada and Bob`.
+pub fn there_are(there: &str, names: &[String]) -> String {
+    const NAMED_MAX: usize = 10;
+    let mut named: Vec<String> = names.iter().take(NAMED_MAX).map(|n| plain(n)).collect();
+    if names.len() > NAMED_MAX {
+        named.push(format!("{} more", names.len() - NAMED_MAX));
+    }
+    match named.split_last() {
+        None => format!("{there} are no workers yet"),
+        Some((only, [])) => format!("{there} is {only}"),
+        Some((last, others)) => format!("{there} are {} and {last}", others.join(", ")),
     }
 }
 
