@@ -230,7 +230,7 @@ function outcomeOf(message, execution, status, ways) {
   );
   return h(
     'div',
-    { class: `outcome outcome-${status}` },
+    { class: `outcome outcome-${status}${isWorker ? ' outcome-choices' : ''}` },
     h('div', { class: 'outcome-text' }, h('strong', null, title), h('span', null, why)),
     isWorker &&
       h(

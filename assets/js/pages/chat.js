@@ -121,7 +121,7 @@ export function chatPage(params, query) {
 
   const render = perFrame(() => {
     draw();
-    el.classList.toggle('is-new', id === null || (rows.isEmpty() && !isLoading && openExecutions(id).length === 0));
+    el.classList.toggle('is-new', rows.isEmpty() && !isLoading && openExecutions(id).length === 0);
     const open = openExecutions(id);
     const active = activeOf(open);
     composer.setStop(!active ? null : store.stopping.has(active.id) ? 'stopping' : 'running');
@@ -337,7 +337,7 @@ export function chatPage(params, query) {
     if (name === 'message' || name === 'user_message') {
       const message = rows.putEvent(name, data);
       if (name === 'message') {
-        const who = message.author?.name ?? t('chat.bee');
+        const who = message.author?.worker_id ? message.author.name : t('chat.bee');
         const text = message.html ? textOf(message.html) : message.content;
         announce(t('chat.replied', { name: who, text: text.slice(0, ANNOUNCED_CHARS_MAX) }));
       }
