@@ -122,6 +122,72 @@ async fn the_stop_button_stops_and_the_text_stays() {
     browser.has_no_complaints().await;
 }
 
+#[tokio::test]
+async fn a_reply_is_unread_until_it_is_looked_at() {
+    const DOT: &str = "document.querySelector('.sidebar .dot-unread')";
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    browser.say("count to 30 slowly").await;
+    replied(&browser, "3").await;
+    browser.click("a[href='/workers']").await;
+    browser.until(DOT).await;
+    // Nobody has looked yet, so it is unread after a reload too.
+    browser.reload().await;
+    browser.until(DOT).await;
+    browser.click(".sidebar a[href^='/chats/']").await;
+    replied(&browser, "30").await;
+    browser.until(&format!("!{DOT}")).await;
+    // And read for good: somewhere else, where nothing looks at it.
+    browser.click("a[href='/workers']").await;
+    browser.reload().await;
+    browser
+        .until("document.querySelector('.sidebar a[href^=\"/chats/\"]')")
+        .await;
+    assert_eq!(
+        browser.read(&format!("{DOT} === null")).await,
+        serde_json::Value::Bool(true)
+    );
+    browser.has_no_complaints().await;
+}
+
+#[tokio::test]
+async fn a_chat_that_a_file_began_is_named_by_its_message() {
+    let server = TestServer::start().await;
+    let file = server.home.path().join("notes.txt");
+    std::fs::write(&file, "notes").unwrap();
+    let browser = Browser::signed_in(&server).await;
+    browser
+        .type_into("input[type=file]", file.to_str().unwrap())
+        .await;
+    browser
+        .until("document.querySelector('.chip') && !document.querySelector('.chip progress')")
+        .await;
+    browser.say("help").await;
+    browser
+        .until("document.querySelector('.sidebar a[href^=\"/chats/\"]')?.textContent.startsWith('help')")
+        .await;
+    browser.has_no_complaints().await;
+}
+
+#[tokio::test]
+async fn the_bee_answers_for_a_worker_whose_engine_is_missing() {
+    let server = TestServer::with(&settings()).await;
+    server.log_in().await.worker("Ada", "missing").await;
+    let browser = Browser::start().await;
+    browser.go(&format!("http://{}/", server.address)).await;
+    browser
+        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
+        .await;
+    browser.say("@Ada help").await;
+    browser.click(".outcome-choices button").await;
+    replied(&browser, "I").await;
+    browser
+        .until("[...document.querySelectorAll('.bubble-text')].at(-1).textContent === '@bee help'")
+        .await;
+    is_idle(&browser).await;
+    browser.complains_only_about(&["status of 401"]).await;
+}
+
 /// The page stays open while the server goes away and comes back: nothing is lost, nothing has to be reloaded.
 #[tokio::test]
 async fn a_restart_with_the_page_open_loses_nothing() {
