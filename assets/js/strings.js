@@ -130,7 +130,7 @@ const en = {
   'chat.askBee': 'Ask the bee instead',
   'chat.theBee': 'The bee',
   'chat.aBee': 'the bee',
-  'chat.beeAbout': 'Always there; answers when nobody else is meant',
+  'chat.beeAbout': 'Always there, also when a worker cannot answer',
   'chat.queued': ({ n }) => (n > 0 ? `Queued, ${n} before it` : 'Queued, next in line'),
   'chat.unqueue': 'Remove from queue',
   'chat.working': 'Working',

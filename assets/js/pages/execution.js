@@ -1,6 +1,7 @@
 /** One execution: what was asked, what came of it, its facts and its log. */
 import { h, replace, slot, perFrame } from '../dom.js';
 import { t, has } from '../strings.js';
+import * as api from '../api.js';
 import { icon } from '../icons.js';
 import { bytes, duration, executionDuration, fullTime, sentence, usage, title as titleOf } from '../format.js';
 import { store, on, loadExecution, isFinal, stopExecution, retryExecution, shownStatus, workerName } from '../store.js';
@@ -8,11 +9,17 @@ import { pageHead } from '../components/page-head.js';
 import { avatar } from '../components/avatar.js';
 import { actionButton } from '../components/dialog.js';
 import { executionBadge, emptyState } from '../components/status.js';
+import { rendered } from '../components/rendered.js';
 import { toast, toastError } from '../components/toast.js';
 import { logViewer } from '../components/log-viewer.js';
 import { navigate } from '../router.js';
 
 const TICK_MS = 1000;
+/** A reply is looked for among this many of its chat's newest messages; an older one is shown as its text. */
+const MESSAGES_LOOKED_AT = 100;
+/** From here on a text may be longer than its box. */
+const LONG_CHARS = 600;
+const LONG_LINES = 10;
 
 /** @param {{id: string}} params */
 export function executionPage({ id }) {
@@ -33,6 +40,8 @@ export function executionPage({ id }) {
   );
   const el = h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el, body);
   let log = null;
+  let html = null;
+  let isHtmlWanted = true;
 
   const render = perFrame(() => {
     const e = store.executions.get(id);
@@ -41,7 +50,8 @@ export function executionPage({ id }) {
     const isStopping = store.stopping.has(id);
     head.setTitle(titleOf(e.trigger_input ?? '', 80) || t('exec.one'));
     fillSummary(JSON.stringify([e.status, e.error, isStopping, e.worker_name]), () => summaryOf(e, isOpen, isStopping));
-    fillTexts(JSON.stringify([e.trigger_input, e.result, e.error]), () => textsOf(e));
+    fillTexts(JSON.stringify([e.trigger_input, e.result, e.error, html]), () => textsOf(e, html));
+    if (!isOpen && isHtmlWanted) loadHtml(e);
     const list = factsOf(e);
     fillFacts(JSON.stringify(list.map(([k, v]) => [k, v instanceof Node ? v.textContent : v])), () =>
       list.map(([label, value]) => h('div', null, h('dt', null, label), h('dd', null, value))),
@@ -51,6 +61,20 @@ export function executionPage({ id }) {
       body.append(log.el);
     } else if (!isOpen) log.finished(e);
   });
+
+  /** The result as its chat shows it, where there is one. */
+  async function loadHtml(e) {
+    isHtmlWanted = false;
+    if (!e.session_id || !e.result) return;
+    try {
+      const newest = `/api/local/sessions/${e.session_id}/messages?html=true&limit=${MESSAGES_LOOKED_AT}`;
+      const reply = (await api.get(newest)).find((m) => m.role !== 'user' && m.execution_id === id);
+      html = reply?.html ?? null;
+      render();
+    } catch {
+      // The chat may be gone; the text is there.
+    }
+  }
 
   async function load() {
     try {
@@ -128,21 +152,29 @@ function summaryOf(e, isOpen, isStopping) {
   ];
 }
 
-function textsOf(e) {
+function textsOf(e, html) {
+  const isLong = (text) => text.length > LONG_CHARS || text.split('\n').length > LONG_LINES;
   const block = (label, text, kind) =>
     text &&
     h(
       'section',
       { class: `card exec-text ${kind}` },
       h('h2', null, label),
-      h('div', { class: 'plain-text', tabindex: 0 }, text),
+      h('div', { class: isLong(text) ? 'plain-text is-long' : 'plain-text', tabindex: 0 }, text),
     );
   const error = shownStatus(e) === 'interrupted' ? t('chat.why.interrupted') : sentence(e.error);
   return [
     block(t('exec.input'), e.trigger_input, ''),
     block(t('exec.error'), e.status === 'failed' && error, 'is-error'),
-    block(t('exec.result'), e.result, ''),
+    html ? renderedBlock(t('exec.result'), html) : block(t('exec.result'), e.result, ''),
   ];
+}
+
+function renderedBlock(label, html) {
+  const text = rendered();
+  text.showFinal({ html });
+  text.el.tabIndex = 0;
+  return h('section', { class: 'card exec-text' }, h('h2', null, label), text.el);
 }
 
 function factsOf(e) {
