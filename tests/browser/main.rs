@@ -179,6 +179,10 @@ async fn the_bee_answers_for_a_worker_whose_engine_is_missing() {
         .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
         .await;
     browser.say("@Ada help").await;
+    // How long it ran is known with the rest of its row: from then on nothing is drawn again.
+    browser
+        .until("document.querySelectorAll('.message-reply .facts > span').length >= 2")
+        .await;
     browser.click(".outcome-choices button").await;
     replied(&browser, "I").await;
     browser
