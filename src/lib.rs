@@ -15,6 +15,7 @@
 //!
 //! - [`model`] names the nouns; no I/O. [`command`] holds every change and what it does to the tables.
 //! - [`journal`] is the truth: what is in it survives. [`store`] is its materialisation in redb, and can be deleted.
+//!   [`disk`] is the one way to their files, which tests replace by one that fails and forgets.
 //! - [`feed`] shows stored events and running replies to streams, without a buffer for any reader.
 //! - [`supervisor`] alone runs executions: [`engine`]s, each process under a [`guard`], printing into an
 //!   [`execution_log`].
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod data_dir;
+pub mod disk;
 pub mod engine;
 pub mod execution_log;
 pub mod feed;

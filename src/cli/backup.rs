@@ -14,7 +14,8 @@ use crate::app::system_clock;
 use crate::backup::unpack::{Depth, Unpacker};
 use crate::backup::{BackupError, Entry, Manifest, Sink, archive, file_name, source};
 use crate::data_dir::sync_parent;
-use crate::journal::{Disk, Log};
+use crate::disk::Disk;
+use crate::journal::Log;
 
 /// Writes the archive to `out` (`-` is standard output), or to a file named by the time.
 pub fn write(

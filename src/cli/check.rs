@@ -6,8 +6,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::journal::rebuild::{Base, Rebuild};
-use crate::journal::{Disk, JournalError, Log, materialise, snapshot};
+use crate::journal::{JournalError, Log, materialise, snapshot};
 use crate::model::{Execution, SessionId};
 use crate::store::executions::{Filter, Order};
 use crate::store::{

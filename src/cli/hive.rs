@@ -8,7 +8,8 @@ use crate::backup::BackupError;
 use crate::command::Submit;
 use crate::config::{Config, ConfigError, data_dir};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::journal::{Disk, Journal, SubmitError, materialise};
+use crate::disk::Disk;
+use crate::journal::{Journal, SubmitError, materialise};
 use crate::run::{Control, writer_limits};
 
 use super::control::{self, ControlError};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::check::{CACHE_BYTES, Circumstances, Report, Scratch, check};
 use super::hive::{HiveError, existing};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity};
-use crate::journal::Disk;
+use crate::disk::Disk;
 use crate::journal::rebuild::{Base, Rebuild};
 use crate::store::{Store, StoreError, copy, meta};
 

@@ -66,7 +66,8 @@ impl LogReader {
         let Some(index) = &self.index else {
             return Ok(Vec::new());
         };
-        let trusted = trusted_index(index, self.len()?)?;
+        let index_bytes = index.metadata()?.len();
+        let trusted = trusted_index(index_bytes, self.len()?, |number| piece_at(index, number))?;
         let last = first.saturating_add(count as u64).min(trusted);
         let mut pieces = Vec::new();
         for number in first..last {
@@ -124,10 +125,14 @@ impl LogFollower {
 }
 
 /// How many records at the start of an index describe bytes that the log really holds.
-pub(super) fn trusted_index(index: &File, log_bytes: u64) -> io::Result<u64> {
-    let mut records = index.metadata()?.len() / INDEX_RECORD_BYTES as u64;
+pub(super) fn trusted_index(
+    index_bytes: u64,
+    log_bytes: u64,
+    piece_at: impl Fn(u64) -> io::Result<Option<Piece>>,
+) -> io::Result<u64> {
+    let mut records = index_bytes / INDEX_RECORD_BYTES as u64;
     while let Some(last) = records.checked_sub(1) {
-        match piece_at(index, last)? {
+        match piece_at(last)? {
             Some(piece) if piece.offset + u64::from(piece.bytes) <= log_bytes => break,
             _ => records = last,
         }

@@ -3,6 +3,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::disk::faulty::{FaultyDisk, Survival};
 
 const CAP: u64 = 1024 * 1024;
 
@@ -169,4 +170,53 @@ async fn a_follower_sees_every_byte_once_and_the_end() {
     let seen = reading.await.unwrap();
     assert_eq!(seen, fs::read(&path).unwrap()[3..]);
     assert!(seen.ends_with(b"999\n"));
+}
+
+/// A sealed log is on disk with its index, its name and its folder's; one that was not sealed may be gone.
+#[test]
+fn a_sealed_log_survives_a_power_cut() {
+    let faulty = FaultyDisk::new();
+    let disk = faulty.disk();
+    for directory in ["/hive", "/hive/logs"] {
+        disk.create_dir(Path::new(directory)).unwrap();
+    }
+    let open = |name: &str| {
+        let path = Path::new("/hive/logs/2026-11").join(name);
+        let mut log = LogWriter::create_on(&disk, &path, 1 << 20).unwrap();
+        log.line(Stream::Stdout, b"one\n").unwrap();
+        log.line(Stream::Stderr, b"two").unwrap();
+        (path, log)
+    };
+    let (sealed, log) = open("sealed.log");
+    let (lost, open) = open("open.log");
+    assert_eq!(log.seal().unwrap(), 7);
+    drop(open);
+    faulty.power_loss(Survival::Nothing);
+    assert_eq!(faulty.content(&sealed).unwrap(), b"one\ntwo");
+    let index = faulty.content(&index_path(&sealed)).unwrap();
+    assert_eq!(index.len(), 2 * INDEX_RECORD_BYTES);
+    assert_eq!(faulty.content(&lost).unwrap_or_default(), b"");
+}
+
+/// A disk that fills in the middle of a line keeps what fitted, says so, and its index still points at its own bytes.
+#[test]
+fn a_disk_that_fills_is_told_and_the_index_stays_true() {
+    let faulty = FaultyDisk::new();
+    let disk = faulty.disk();
+    disk.create_dir(Path::new("/logs")).unwrap();
+    let mut log = LogWriter::create_on(&disk, "/logs/a.log", 1 << 20).unwrap();
+    log.line(Stream::Stdout, b"before\n").unwrap();
+    faulty.set_capacity(Some(0));
+    let refused = log.line(Stream::Stdout, &[b'x'; 9000]).unwrap_err();
+    assert!(refused.is_storage_full(), "{refused:?}");
+    faulty.set_capacity(None);
+    log.line(Stream::Stdout, b"after\n").unwrap();
+    let bytes = log.seal().unwrap();
+    let content = faulty.content(Path::new("/logs/a.log")).unwrap();
+    assert_eq!(content.len() as u64, bytes);
+    let index = faulty.content(Path::new("/logs/a.idx")).unwrap();
+    let last = index.rchunks(INDEX_RECORD_BYTES).next().unwrap();
+    let last = Piece::decode(last).unwrap();
+    let at = usize::try_from(last.offset).unwrap();
+    assert_eq!(&content[at..], b"after\n");
 }

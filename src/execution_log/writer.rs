@@ -1,8 +1,6 @@
 //! The writing side of a log: append, count, tell the readers, seal.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +8,8 @@ use tokio::sync::watch;
 
 use super::reader::trusted_index;
 use super::{INDEX_RECORD_BYTES, LogError, LogLength, Piece, Stream, index_path};
+
+use crate::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
 use crate::model::Millis;
 
 /// The longest piece; a longer line is several.
@@ -22,12 +22,13 @@ const NOTE_RESERVE_BYTES: u64 = 4 * 1024;
 /// What it was given is in the file when a call returns, so that a crash of the server loses nothing that was shown;
 /// it is on disk, and read-only, once [`LogWriter::seal`] returned. Dropping it without sealing ends it for its
 /// followers and leaves the file as it is.
-#[derive(Debug)]
 pub struct LogWriter {
+    disk: Disk,
     path: PathBuf,
-    data: File,
-    index: File,
+    data: DiskFile,
+    index: DiskFile,
     bytes: u64,
+    index_bytes: u64,
     bytes_max: u64,
     ends_in_newline: bool,
     length: watch::Sender<LogLength>,
@@ -36,66 +37,96 @@ pub struct LogWriter {
 impl LogWriter {
     /// A new log. Directories that are missing are made (0700); a file that exists is refused, since a log is written once.
     pub fn create(path: impl Into<PathBuf>, bytes_max: u64) -> Result<Self, LogError> {
+        Self::create_on(&Disk::real(), path, bytes_max)
+    }
+
+    /// [`LogWriter::create`] on any disk.
+    pub fn create_on(
+        disk: &Disk,
+        path: impl Into<PathBuf>,
+        bytes_max: u64,
+    ) -> Result<Self, LogError> {
         let path = path.into();
-        let open = || -> io::Result<(File, File)> {
-            if let Some(directory) = path.parent() {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(directory)?;
-            }
-            let mut options = OpenOptions::new();
-            options.append(true).create_new(true).mode(0o600);
-            Ok((options.open(&path)?, options.open(index_path(&path))?))
+        let open = || -> io::Result<(DiskFile, DiskFile)> {
+            let data = match disk.create_new(&path, PRIVATE_FILE_MODE) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    create_parents(disk, &path)?;
+                    disk.create_new(&path, PRIVATE_FILE_MODE)?
+                }
+                data => data?,
+            };
+            let index = disk.create_new(&index_path(&path), PRIVATE_FILE_MODE)?;
+            Ok((data, index))
         };
-        match open() {
-            Ok((data, index)) => Ok(Self {
-                data,
-                index,
-                path,
-                bytes: 0,
-                bytes_max,
-                ends_in_newline: true,
-                length: watch::channel(LogLength {
-                    bytes: 0,
-                    ended: false,
-                })
-                .0,
-            }),
-            Err(source) => Err(LogError::Io { path, source }),
-        }
+        let opened = open().map(|(data, index)| Opened {
+            data,
+            index,
+            bytes: 0,
+            index_bytes: 0,
+            ends_in_newline: true,
+        });
+        Self::new(disk, path, bytes_max, opened)
     }
 
     /// The log that a crash left behind, to be ended with a note and sealed. Its index is cut to what the log holds.
     pub fn reopen(path: impl Into<PathBuf>, bytes_max: u64) -> Result<Self, LogError> {
+        let disk = Disk::real();
         let path = path.into();
-        let open = || -> io::Result<(File, File, u64, bool)> {
-            let mut options = OpenOptions::new();
-            options.append(true).read(true);
-            let data = options.open(&path)?;
-            let bytes = data.metadata()?.len();
+        let open = || -> io::Result<Opened> {
+            let data = disk.open_rw(&path)?;
+            let bytes = data.size()?;
             let mut last = [b'\n'];
             if let Some(at) = bytes.checked_sub(1) {
-                std::os::unix::fs::FileExt::read_exact_at(&data, &mut last, at)?;
+                data.read_at(&mut last, at)?;
             }
-            let index = options.create(true).mode(0o600).open(index_path(&path))?;
-            let records = trusted_index(&index, bytes)?;
-            index.set_len(records * INDEX_RECORD_BYTES as u64)?;
-            Ok((data, index, bytes, last == *b"\n"))
-        };
-        match open() {
-            Ok((data, index, bytes, ends_in_newline)) => Ok(Self {
+            let index = match disk.open_rw(&index_path(&path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    disk.create_new(&index_path(&path), PRIVATE_FILE_MODE)?
+                }
+                index => index?,
+            };
+            let piece_at = |number: u64| -> io::Result<Option<Piece>> {
+                let mut record = [0; INDEX_RECORD_BYTES];
+                let read = index.read_at(&mut record, number * INDEX_RECORD_BYTES as u64)?;
+                Ok((read == record.len())
+                    .then(|| Piece::decode(&record))
+                    .flatten())
+            };
+            let records = trusted_index(index.size()?, bytes, piece_at)?;
+            let index_bytes = records * INDEX_RECORD_BYTES as u64;
+            index.set_len(index_bytes)?;
+            Ok(Opened {
                 data,
                 index,
-                path,
                 bytes,
+                index_bytes,
+                ends_in_newline: last == *b"\n",
+            })
+        };
+        let opened = open();
+        Self::new(&disk, path, bytes_max, opened)
+    }
+
+    fn new(
+        disk: &Disk,
+        path: PathBuf,
+        bytes_max: u64,
+        opened: io::Result<Opened>,
+    ) -> Result<Self, LogError> {
+        match opened {
+            Ok(opened) => Ok(Self {
+                disk: disk.clone(),
+                path,
+                data: opened.data,
+                index: opened.index,
+                bytes: opened.bytes,
+                index_bytes: opened.index_bytes,
                 bytes_max,
-                ends_in_newline,
-                length: watch::channel(LogLength {
-                    bytes,
+                ends_in_newline: opened.ends_in_newline,
+                length: watch::Sender::new(LogLength {
+                    bytes: opened.bytes,
                     ended: false,
-                })
-                .0,
+                }),
             }),
             Err(source) => Err(LogError::Io { path, source }),
         }
@@ -151,14 +182,15 @@ impl LogWriter {
     /// Ends the log: on disk with its index and its name, read-only. Returns its length.
     pub fn seal(self) -> Result<u64, LogError> {
         let sealed = || -> io::Result<()> {
-            for file in [&self.data, &self.index] {
-                file.set_permissions(Permissions::from_mode(0o400))?;
+            let index_path = index_path(&self.path);
+            for (file, path) in [(&self.data, &self.path), (&self.index, &index_path)] {
+                self.disk.set_read_only(path)?;
                 file.sync_all()?;
             }
             // The month's folder may be new as well, so its own entry counts too.
             for directory in self.path.ancestors().skip(1).take(2) {
                 if !directory.as_os_str().is_empty() {
-                    File::open(directory)?.sync_all()?;
+                    self.disk.sync_dir(directory)?;
                 }
             }
             Ok(())
@@ -183,19 +215,22 @@ impl LogWriter {
             stream,
             goes_on: !ends_in_newline,
         };
-        if let Err(source) = self.data.write_all(piece) {
+        if let Err(source) = self.data.write_all_at(piece, self.bytes) {
             // A part may have been written; the next record must still point at its own bytes.
-            if let Ok(metadata) = fs::metadata(&self.path) {
-                self.bytes = metadata.len();
+            if let Ok(bytes) = self.data.size() {
+                self.bytes = bytes;
             }
             return Err(self.failed(source));
         }
         self.bytes += piece.len() as u64;
         self.ends_in_newline = ends_in_newline;
         self.length.send_modify(|length| length.bytes = self.bytes);
+        let record = record.encode();
         self.index
-            .write_all(&record.encode())
-            .map_err(|source| self.failed(source))
+            .write_all_at(&record, self.index_bytes)
+            .map_err(|source| self.failed(source))?;
+        self.index_bytes += record.len() as u64;
+        Ok(())
     }
 
     fn failed(&self, source: io::Error) -> LogError {
@@ -203,6 +238,29 @@ impl LogWriter {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+/// The files of a log, and where they end.
+struct Opened {
+    data: DiskFile,
+    index: DiskFile,
+    bytes: u64,
+    index_bytes: u64,
+    ends_in_newline: bool,
+}
+
+/// Makes the directories above a file that are not there.
+fn create_parents(disk: &Disk, path: &Path) -> io::Result<()> {
+    let Some(directory) = path.parent() else {
+        return Ok(());
+    };
+    match disk.create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_parents(disk, directory)?;
+            disk.create_dir(directory)
+        }
+        done => done,
     }
 }
 

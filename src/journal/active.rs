@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
 use super::error::JournalError;
 use super::format::{BATCH_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::{Reserve, Segment};
 use super::survey::{Found, TEMPORARY_SUFFIX, segment_path};
+use crate::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
 
 /// The segment that is written.
 pub(super) struct Active {

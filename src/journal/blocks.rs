@@ -3,9 +3,9 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::disk::{Disk, DiskFile};
 use super::error::JournalError;
 use super::format::{u32_at, u64_at};
+use crate::disk::{Disk, DiskFile};
 
 /// The newest snapshot format this version writes and reads.
 const FORMAT: u32 = 1;

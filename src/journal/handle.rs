@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-use super::Disk;
 use super::materialise::Opened;
 use super::writer::{Job, Observer, Submission, Writer, WriterLimits};
 use crate::command::{Outcome, Refusal, Submit};
 use crate::data_dir::DataDir;
+use crate::disk::Disk;
 use crate::model::Millis;
 
 /// Why a change was not made.

@@ -6,12 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use super::active::{Active, NewSegment};
-use super::disk::Disk;
 use super::error::JournalError;
 use super::format::{BATCH_HEADER_BYTES, BatchHeader, BatchKind, Frame, encode_frames};
 use super::reader::Records;
 use super::repair::{repair, torn_tail};
 use super::survey::{Depth, Found, survey};
+use crate::disk::Disk;
 
 /// What the write buffer may keep between batches.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;

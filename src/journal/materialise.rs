@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::JournalError;
 use super::log::{Log, Options, Position, Recovery};
 use super::reader::Records;
 use super::snapshot::{self, Item, SnapshotReader, SnapshotWriter};
-use super::{Disk, JournalError};
 use crate::command::{self, Apply, Rejection};
 use crate::data_dir::{DataDir, FileIdentity};
+use crate::disk::Disk;
 use crate::model::Millis;
 use crate::store::{ReadTx, Store, StoreError, copy, meta};
 

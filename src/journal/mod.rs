@@ -7,9 +7,7 @@
 
 mod active;
 mod blocks;
-pub mod disk;
 pub mod error;
-pub mod faulty_disk;
 
 pub mod format;
 mod handle;
@@ -26,7 +24,6 @@ pub mod snapshot;
 mod survey;
 mod writer;
 
-pub use disk::Disk;
 pub use error::JournalError;
 pub use format::{Frame, Record};
 pub use handle::{Health, Journal, SubmitError};

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::disk::Disk;
 use super::error::JournalError;
 use super::format::{Record, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::Position;
 use super::segment::{BatchReader, Step};
+use crate::disk::Disk;
 
 /// A stream of records. It ends at the record that was the last durable one when it was made; later appends do not disturb it.
 pub struct Records {

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::materialise::{Error, load_snapshot, replay_records};
 use super::reader::Records;
+use super::snapshot;
 use super::survey::{Depth, survey};
-use super::{Disk, snapshot};
+use crate::disk::Disk;
 use crate::store::{Store, meta};
 
 /// From where the tables are made.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
 use super::error::JournalError;
 use super::format::{BATCH_HEADER_BYTES, BatchHeader, BatchKind};
 use super::log::{Recovery, TornTail};
 use super::survey::{Found, Survey};
+use crate::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
 
 /// How much is copied at once when bytes are moved.
 const COPY_BYTES: usize = 256 << 10;

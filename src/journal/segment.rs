@@ -9,12 +9,12 @@ use std::path::Path;
 
 use memchr::memmem;
 
-use super::disk::DiskFile;
 use super::error::JournalError;
 use super::format::{
     BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, BatchKind, Record, SegmentHeader, check_frames,
     record_at,
 };
+use crate::disk::DiskFile;
 
 /// How much is read from the file at once.
 const READ_BYTES: usize = 256 << 10;

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::blocks::{BlockWriter, Blocks};
-use super::disk::{Disk, PRIVATE_FILE_MODE};
 use super::error::JournalError;
 use super::survey::{TEMPORARY_SUFFIX, seq_of};
+use crate::disk::{Disk, PRIVATE_FILE_MODE};
 
 /// Limit of a section's name.
 pub const SECTION_NAME_BYTES_MAX: usize = 256;
@@ -342,8 +342,8 @@ mod tests {
 
     use rustix::io::Errno;
 
-    use super::super::faulty_disk::{FaultyDisk, Survival};
     use super::*;
+    use crate::disk::faulty::{FaultyDisk, Survival};
 
     fn dir() -> &'static Path {
         Path::new("/snapshots")

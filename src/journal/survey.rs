@@ -3,13 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, DiskFile};
 use super::error::JournalError;
 use super::format::{
     BATCH_HEADER_BYTES, BatchHeader, BatchKind, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use super::log::Position;
 use super::segment::{BatchReader, Circumstances, Scan, Step, scan};
+use crate::disk::{Disk, DiskFile};
 
 /// Ending of a segment's name.
 pub(super) const SEGMENT_SUFFIX: &str = ".seg";

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::faulty_disk::{FaultyDisk, Survival};
 use super::format::{
     BATCH_BYTES_MAX, BATCH_HEADER_BYTES, FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX,
     SEGMENT_HEADER_BYTES,
 };
-use super::{Disk, Frame, JournalError, Log, Options, Recovery, Reserve};
+use super::{Frame, JournalError, Log, Options, Recovery, Reserve};
+use crate::disk::Disk;
+use crate::disk::faulty::{FaultyDisk, Survival};
 
 /// Small steps, so that tests reach every edge of them.
 const SMALL: Reserve = Reserve {

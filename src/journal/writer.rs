@@ -15,8 +15,9 @@ use super::log::Log;
 use super::materialise;
 use super::retention::removable;
 use super::snapshot;
-use super::{Disk, Frame, Health, JournalError, SubmitError};
+use super::{Frame, Health, JournalError, SubmitError};
 use crate::command::{self, Added, Apply, Command, Outcome, Rejection};
+use crate::disk::Disk;
 use crate::model::Millis;
 use crate::store::{Store, StoreError, WriteTx, meta};
 

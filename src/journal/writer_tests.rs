@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Disk, Health, Journal, SubmitError, WriterLimits, materialise};
+use super::{Health, Journal, SubmitError, WriterLimits, materialise};
 use crate::command::{
     Added, CreateAccount, CreateSession, CreateWorker, DeleteSession, DeleteWorker, Ending,
     FinishExecution, Panic, PostMessage, RecordEvent, Refusal, RetryExecution, StartExecution,
     UpdateSession,
 };
 use crate::data_dir::DataDir;
-use crate::journal::faulty_disk::FaultyDisk;
+use crate::disk::Disk;
+use crate::disk::faulty::FaultyDisk;
 use crate::model::{
     Account, EventBody, ExecutionId, ExecutionStatus, Ids, Routing, SessionId, Usage, WorkDir,
     Worker,

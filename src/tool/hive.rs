@@ -10,7 +10,8 @@ use futures_util::FutureExt;
 
 use super::{Authority, Context, EngineInfo, Shared, Tool, ToolError, ToolOutput};
 use crate::data_dir::DataDir;
-use crate::journal::{Disk, Journal, WriterLimits, materialise};
+use crate::disk::Disk;
+use crate::journal::{Journal, WriterLimits, materialise};
 
 /// Removed when dropped.
 pub(crate) struct Hive {

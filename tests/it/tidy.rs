@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Longer ones hold a second subject; these are tables of cases, or one subject that does not part.
 const LONG_FILES: [&str; 5] = [
     "src/journal/tests.rs",
-    "src/journal/faulty_disk.rs",
+    "src/disk/faulty.rs",
     "src/engine/builtin/tests.rs",
     "src/http/tests.rs",
     "src/render.rs",

@@ -1,7 +1,7 @@
 //! A disk in memory that fails, tears and forgets, for tests of everything that must survive a real one doing so.
 //!
 //! ```
-//! use skep::journal::faulty_disk::{FaultyDisk, Survival};
+//! use skep::disk::faulty::{FaultyDisk, Survival};
 //! let faulty = FaultyDisk::new();
 //! let disk = faulty.disk();
 //! let file = disk.create_new("/a".as_ref(), 0o600)?;
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
-use super::disk::{Disk, DiskBackend, FileBackend, FileInfo, OpenMode};
+use super::{Disk, DiskBackend, FileBackend, FileInfo, OpenMode};
 
 /// What a disk stores as a whole or not at all.
 const SECTOR_BYTES: usize = 512;

@@ -1,6 +1,6 @@
 //! The one small layer through which journal, snapshots and execution logs touch files.
 //!
-//! Tests replace it by [`FaultyDisk`](super::faulty_disk::FaultyDisk), which fails, tears and forgets. Nothing here
+//! Tests replace it by [`FaultyDisk`](super::faulty::FaultyDisk), which fails, tears and forgets. Nothing here
 //! retries, buffers or hides: a call is a system call, so that a test can count them.
 
 use std::ffi::OsString;
