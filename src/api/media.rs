@@ -19,7 +19,7 @@ use crate::data_dir::make_dir;
 use crate::http::{ApiError, FileAnswer, Request, Response};
 use crate::journal::SubmitError;
 use crate::journal::error::is_storage_full;
-use crate::model::text::truncated;
+use crate::model::text::{is_direction, truncated};
 use crate::model::{Invalid, Media, SessionId};
 
 /// The longest name a file keeps, bytes: what file systems take, less room for a suffix.
@@ -178,8 +178,7 @@ fn place(partial: &Path, dir: &Path, name: &str) -> io::Result<String> {
 /// A name that is nothing but a name: no directory, no control character, no dot in front.
 fn safe_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let is_bad =
-        |c: char| c.is_control() || "<>:\"|?*\u{202e}\u{202d}\u{2066}\u{2067}\u{2068}".contains(c);
+    let is_bad = |c: char| c.is_control() || is_direction(c) || "<>:\"|?*".contains(c);
     let name: String = name
         .chars()
         .map(|c| if is_bad(c) { '_' } else { c })

@@ -5,7 +5,7 @@
 //! let faulty = FaultyDisk::new();
 //! let disk = faulty.disk();
 //! let file = disk.create_new("/a".as_ref(), 0o600)?;
-//! file.append(b"never synced")?;
+//! file.write_all_at(b"never synced", 0)?;
 //! faulty.power_loss(Survival::Nothing);
 //! assert!(disk.open_read("/a".as_ref()).is_err());
 //! # Ok::<(), std::io::Error>(())

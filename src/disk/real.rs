@@ -191,13 +191,6 @@ impl DiskFile {
         Ok(())
     }
 
-    /// Writes all bytes at the end of the file and returns the offset they begin at. For files with a single writer.
-    pub fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        let offset = self.0.size()?;
-        self.write_all_at(bytes, offset)?;
-        Ok(offset)
-    }
-
     /// Length in bytes.
     pub fn size(&self) -> io::Result<u64> {
         self.0.size()

@@ -77,16 +77,6 @@ impl Feed {
         self.all.borrow().event
     }
 
-    /// How many readers wait.
-    pub fn readers(&self) -> usize {
-        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.all.receiver_count()
-            + scopes
-                .values()
-                .map(watch::Sender::receiver_count)
-                .sum::<usize>()
-    }
-
     /// Begins to be woken for a scope.
     pub fn subscribe(self: &Arc<Self>, scope: Scope) -> Subscription {
         let key = ScopeKey::of(scope);

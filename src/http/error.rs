@@ -274,11 +274,6 @@ impl ApiError {
         &self.0.message
     }
 
-    /// The facts for programs, `null` when there are none.
-    pub fn details_value(&self) -> &Value {
-        &self.0.details
-    }
-
     /// Makes the answer and writes the cause, if there is one, into the log: once, and only here.
     pub fn into_response(self, request_id: &RequestId) -> Response {
         let Inner {

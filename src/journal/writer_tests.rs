@@ -66,6 +66,17 @@ impl Hive {
         copy::digest(&self.store.view().unwrap()).unwrap()
     }
 
+    /// Takes the tables away: the journal must give the same ones again.
+    async fn remade_the_same(self, root: &Path) {
+        let before = self.digest();
+        let data = self.close().await;
+        std::fs::remove_file(data.hive()).unwrap();
+        drop(data);
+        let again = Self::open(root);
+        assert_eq!(again.digest(), before);
+        again.close().await;
+    }
+
     async fn close(self) -> DataDir {
         self.journal.close().await;
         self.data
@@ -277,13 +288,7 @@ async fn replay_gives_the_same_tables() {
     let root = TempDir::new().unwrap();
     let hive = Hive::open(root.path());
     live(&hive).await;
-    let before = hive.digest();
-    let data = hive.close().await;
-    std::fs::remove_file(data.hive()).unwrap();
-    drop(data);
-    let again = Hive::open(root.path());
-    assert_eq!(again.digest(), before);
-    again.close().await;
+    hive.remade_the_same(root.path()).await;
 }
 
 /// A snapshot and what followed it give the same tables as the journal they stand for.
@@ -338,13 +343,7 @@ async fn a_panic_takes_nobody_else_down() {
         .unwrap()
         .name;
     assert_eq!(name, "chat", "what the panicking command wrote is gone");
-    let before = hive.digest();
-    let data = hive.close().await;
-    std::fs::remove_file(data.hive()).unwrap();
-    drop(data);
-    let again = Hive::open(root.path());
-    assert_eq!(again.digest(), before);
-    again.close().await;
+    hive.remade_the_same(root.path()).await;
 }
 
 /// Whatever is not redb's own file of this place is set aside and made anew.

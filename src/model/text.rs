@@ -62,7 +62,7 @@ pub fn single_line(field: &'static str, text: &str, chars_max: usize) -> Result<
 }
 
 /// Whether a character turns the direction of what follows it, so that a name looks like another one (UAX #9).
-fn is_direction(c: char) -> bool {
+pub fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -25,7 +25,7 @@ use crate::engine::{Engines, Stop};
 use crate::execution_log::LogLength;
 use crate::feed::Feed;
 use crate::journal::{Journal, SubmitError};
-use crate::model::{ExecutionId, ExecutionStatus, Millis, SessionId, WorkerId};
+use crate::model::{ExecutionId, Millis, SessionId, WorkerId};
 use crate::store::{Store, StoreError, executions};
 
 /// How long the supervisor waits before it tries again what the store or the disk refused.
@@ -171,11 +171,6 @@ impl Supervisor {
     pub fn release(&self) {
         self.held.store(false, Ordering::Release);
         self.parts.wake.freed();
-    }
-
-    /// How many executions run.
-    pub fn running_count(&self) -> usize {
-        self.running().len()
     }
 
     /// How far the log of a running execution is; `None` for one that does not run.
@@ -384,12 +379,6 @@ impl Supervisor {
     fn temp_dir(&self, id: ExecutionId) -> PathBuf {
         let instance = self.parts.data.instance().id.simple();
         std::env::temp_dir().join(format!("skep-{instance}-{id}"))
-    }
-
-    /// Whether an execution is known to be final, for followers of its log.
-    pub fn is_final(&self, id: ExecutionId) -> Result<bool, StoreError> {
-        let found = self.parts.store.read(|tx| executions::get(tx, id))?;
-        Ok(found.is_none_or(|execution| ExecutionStatus::is_final(execution.status)))
     }
 }
 

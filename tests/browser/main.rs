@@ -5,6 +5,8 @@
 mod support;
 mod webdriver;
 
+use std::path::Path;
+
 use support::engine::settings;
 use support::server::PASSWORD;
 use support::{Method, TestServer};
@@ -150,18 +152,23 @@ async fn a_reply_is_unread_until_it_is_looked_at() {
     browser.has_no_complaints().await;
 }
 
-#[tokio::test]
-async fn a_chat_that_a_file_began_is_named_by_its_message() {
-    let server = TestServer::start().await;
-    let file = server.home.path().join("notes.txt");
-    std::fs::write(&file, "notes").unwrap();
-    let browser = Browser::signed_in(&server).await;
+/// Attaches a file and waits until it is uploaded.
+async fn attach(browser: &Browser, file: &Path) {
     browser
         .type_into("input[type=file]", file.to_str().unwrap())
         .await;
     browser
         .until("document.querySelector('.chip') && !document.querySelector('.chip progress')")
         .await;
+}
+
+#[tokio::test]
+async fn a_chat_that_a_file_began_is_named_by_its_message() {
+    let server = TestServer::start().await;
+    let file = server.home.path().join("notes.txt");
+    std::fs::write(&file, "notes").unwrap();
+    let browser = Browser::signed_in(&server).await;
+    attach(&browser, &file).await;
     browser.say("help").await;
     browser
         .until("document.querySelector('.sidebar a[href^=\"/chats/\"]')?.textContent.startsWith('help')")
@@ -275,12 +282,7 @@ async fn a_file_is_attached_and_shown() {
     let file = server.home.path().join("picture.png");
     std::fs::write(&file, PNG).unwrap();
     let browser = Browser::signed_in(&server).await;
-    browser
-        .type_into("input[type=file]", file.to_str().unwrap())
-        .await;
-    browser
-        .until("document.querySelector('.chip') && !document.querySelector('.chip progress')")
-        .await;
+    attach(&browser, &file).await;
     browser.say("what is this?").await;
     browser
         .until("document.querySelector('.message-user .media-image img')?.naturalWidth === 1")
