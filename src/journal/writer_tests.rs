@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Health, Journal, SubmitError, WriterLimits, materialise};
+use super::{FREE_BYTES_MIN, Health, Journal, SubmitError, WriterLimits, materialise};
 use crate::command::{
     Added, CreateAccount, CreateSession, CreateWorker, DeleteSession, DeleteWorker, Ending,
     FinishExecution, Panic, PostMessage, RecordEvent, Refusal, RetryExecution, StartExecution,
@@ -140,8 +140,11 @@ fn finish(id: ExecutionId, text: &str) -> FinishExecution {
     }
 }
 
+/// What streams were told of.
+type Told = Arc<Mutex<Vec<Added>>>;
+
 /// A journal on a disk of its own, while the tables stay on the real one.
-fn on_faulty_disk(root: &Path) -> (FaultyDisk, Arc<Store>, Journal) {
+fn on_faulty_disk(root: &Path) -> (FaultyDisk, Arc<Store>, Journal, Told) {
     let faulty = FaultyDisk::new();
     let dirs: Vec<&Path> = root.ancestors().collect();
     for dir in dirs.into_iter().rev() {
@@ -150,9 +153,11 @@ fn on_faulty_disk(root: &Path) -> (FaultyDisk, Arc<Store>, Journal) {
     let data = DataDir::open(root).unwrap();
     let opened = materialise::open(&faulty.disk(), &data, CACHE, NOW).unwrap();
     let store = opened.store.clone();
-    let observer = Box::new(|_: &[Added]| {});
+    let added = Arc::new(Mutex::new(Vec::new()));
+    let seen = added.clone();
+    let observer = Box::new(move |events: &[Added]| seen.lock().unwrap().extend_from_slice(events));
     let journal = Journal::start(opened, faulty.disk(), &data, limits(), || NOW, observer).unwrap();
-    (faulty, store, journal)
+    (faulty, store, journal, added)
 }
 
 /// A copy by hand: a child process would hold this one's locks until it runs `cp`.
@@ -356,8 +361,21 @@ async fn tables_are_trusted_only_where_they_were_written() {
     let path = hive.data.hive();
     drop(hive.close().await);
     let original = std::fs::read(&path).unwrap();
+    // As many records, and none of ours.
+    let elsewhere = TempDir::new().unwrap();
+    let other = Hive::open(elsewhere.path());
+    live(&other).await;
+    let foreign = std::fs::read(other.close().await.hive()).unwrap();
     type Spoil<'a> = (&'a str, Box<dyn Fn() + 'a>);
-    let spoil: [Spoil<'_>; 4] = [
+    let spoil: [Spoil<'_>; 5] = [
+        (
+            "the tables of another hive",
+            Box::new(|| {
+                std::fs::remove_file(&path).unwrap();
+                std::fs::write(path.with_extension("other"), "x").unwrap();
+                std::fs::write(&path, &foreign).unwrap();
+            }),
+        ),
         (
             "another file of the same bytes",
             Box::new(|| {
@@ -457,7 +475,7 @@ async fn a_reply_and_its_execution_end_in_one_step() {
 #[tokio::test]
 async fn a_failed_sync_ends_all_writing() {
     let root = TempDir::new().unwrap();
-    let (faulty, store, journal) = on_faulty_disk(root.path());
+    let (faulty, store, journal, added) = on_faulty_disk(root.path());
     let ada = worker("Ada");
     journal
         .submit(CreateWorker {
@@ -465,6 +483,7 @@ async fn a_failed_sync_ends_all_writing() {
         })
         .await
         .unwrap();
+    added.lock().unwrap().clear();
     faulty.fail_next_sync(rustix::io::Errno::IO);
     for name in ["Grace", "Edsger"] {
         let refused = journal
@@ -478,6 +497,7 @@ async fn a_failed_sync_ends_all_writing() {
         );
     }
     assert!(matches!(*journal.health().borrow(), Health::ReadOnly(_)));
+    assert!(added.lock().unwrap().is_empty(), "streams were told");
     let found = store
         .read(|tx| Ok::<_, StoreError>((workers::get(tx, ada.id)?, workers::count(tx)?)))
         .unwrap();
@@ -489,7 +509,7 @@ async fn a_failed_sync_ends_all_writing() {
 #[tokio::test]
 async fn a_full_disk_refuses_and_goes_on() {
     let root = TempDir::new().unwrap();
-    let (faulty, store, journal) = on_faulty_disk(root.path());
+    let (faulty, store, journal, _) = on_faulty_disk(root.path());
     let session = Ids.next();
     journal
         .submit(CreateSession {
@@ -511,6 +531,9 @@ async fn a_full_disk_refuses_and_goes_on() {
         assert!(kept < 1000, "the disk never fills");
     };
     assert_eq!(refusal, SubmitError::StorageFull);
+    // What is left is for the tables, and for the logs of what runs.
+    let left = faulty.disk().free_bytes(root.path()).unwrap();
+    assert!(left >= FREE_BYTES_MIN / 2, "{left} bytes are left");
     assert_eq!(*journal.health().borrow(), Health::StorageFull);
     let rows = store
         .read(|tx| messages::list(tx, session, None, 1000))
