@@ -41,7 +41,11 @@ fn guard() -> io::Result<()> {
     // A terminal's signals are the server's business; `kill -- -<guard>` still reaches all of a well-behaved engine.
     let _ = setsid();
     #[cfg(target_os = "linux")]
-    rustix::process::set_child_subreaper(Some(getpid()))?;
+    {
+        rustix::process::set_child_subreaper(Some(getpid()))?;
+        // A guard that was stopped would sleep through the server's death.
+        rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
+    }
 
     let (spec, stdin) = receive(&control)?;
     match start(&spec, stdin) {

@@ -13,12 +13,15 @@ use std::time::{Duration, Instant};
 
 use rustix::cmsg_space;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, waitid, waitpid,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use super::protocol::{
     Ended, KILL, REPORT_BYTES_MAX, Report, SPEC_BYTES_MAX, STOP, Spec, StartError,
@@ -108,6 +111,7 @@ impl Guards {
         let sent = send_first(&ours, spec, engine_stdin.as_fd())?;
         let (reports, commands) = UnixStream::from_std(ours)?.into_split();
         let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin))?;
+        let children = signal(SignalKind::child())?;
 
         // Under the lock, so that a sweep never takes a newborn guard for an orphan.
         let mut living = self.living();
@@ -129,6 +133,7 @@ impl Guards {
         let control = Control {
             commands,
             reports: BufReader::new(reports),
+            children,
             last_word: None,
             guard,
             child,
@@ -217,6 +222,8 @@ pub struct Guarded {
 pub struct Control {
     commands: OwnedWriteHalf,
     reports: BufReader<OwnedReadHalf>,
+    /// Tells that something became of a child of the server.
+    children: Signals,
     /// The last word of the guard; `Some(None)`: it died without one.
     last_word: Option<Option<Ended>>,
     guard: Option<Pid>,
@@ -259,15 +266,31 @@ impl Control {
 
     async fn next_report(&mut self) -> io::Result<Option<Report>> {
         let mut line = Vec::new();
-        // A report is one small write on a local socket, so a cancelled read never holds half of one.
-        (&mut self.reports)
-            .take(REPORT_BYTES_MAX)
-            .read_until(b'\n', &mut line)
-            .await?;
+        loop {
+            self.resume();
+            let mut reports = (&mut self.reports).take(REPORT_BYTES_MAX);
+            tokio::select! {
+                // A report is one small write on a local socket, so a cancelled read never holds half of one.
+                read = reports.read_until(b'\n', &mut line) => {
+                    read?;
+                    break;
+                }
+                Some(()) = self.children.recv() => {}
+            }
+        }
         if line.is_empty() {
             return Ok(None);
         }
         Ok(serde_json::from_slice(&line).ok())
+    }
+
+    /// Lets the guard go on if something has stopped it: an engine of the same user can do that.
+    fn resume(&self) {
+        let Some(guard) = self.guard else { return };
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        if let Ok(Some(_)) = waitid(WaitId::Pid(guard), stopped) {
+            let _ = kill_process(guard, Signal::CONT);
+        }
     }
 
     async fn take_leave(&mut self) {

@@ -253,6 +253,19 @@ async fn everything_dies_with_the_server() {
     gone(engine).await;
 }
 
+/// An engine of the same user can stop its guard; the run must not wait for that for ever.
+#[tokio::test]
+async fn a_guard_that_is_stopped_goes_on() {
+    let mut guarded = guards()
+        .start(&sh("echo ready; read line; exit 5"))
+        .await
+        .unwrap();
+    assert_eq!(first_line(&mut guarded).await, "ready");
+    kill_process(parent(guarded.pid as i32), Signal::STOP).unwrap();
+    let (_, _, ended) = to_end(guarded).await;
+    assert_eq!(ended.code, Some(5));
+}
+
 /// In processes of their own, since they make themselves the heir of orphans and kill all of them.
 #[test]
 fn what_a_lost_guard_left_behind_is_swept_up() {

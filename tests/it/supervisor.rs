@@ -593,6 +593,22 @@ async fn nothing_outlives_a_killed_server_and_the_next_start_settles() {
     assert_eq!(user.ask(&chat, "say next").await.text(), "next");
 }
 
+/// Nor when the guard sleeps in that moment: the server, which would wake it, cannot any more.
+#[tokio::test]
+async fn nothing_outlives_a_killed_server_whose_guard_was_stopped() {
+    let server = TestServer::with(&settings()).await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    let running = user.send(&chat, "family").await;
+    user.printed(&running, "family").await;
+    processes::appear(&running, 6).await;
+    let guard = guard_of(server.pid());
+    signal(server.pid(), Signal::STOP);
+    signal(guard, Signal::STOP);
+    server.kill().await;
+    processes::are_gone(&running, ORPHANS_GONE).await;
+}
+
 #[tokio::test]
 async fn an_interrupted_message_is_retried_on_request() {
     let server = TestServer::with(&settings()).await;
