@@ -483,6 +483,11 @@ async fn a_failed_sync_ends_all_writing() {
         })
         .await
         .unwrap();
+    // The first batch is followed by a checkpoint, whose sync would be the one that fails; the second is not.
+    let create = CreateWorker {
+        worker: worker("Barbara"),
+    };
+    journal.submit(create).await.unwrap();
     added.lock().unwrap().clear();
     faulty.fail_next_sync(rustix::io::Errno::IO);
     for name in ["Grace", "Edsger"] {
@@ -501,7 +506,7 @@ async fn a_failed_sync_ends_all_writing() {
     let found = store
         .read(|tx| Ok::<_, StoreError>((workers::get(tx, ada.id)?, workers::count(tx)?)))
         .unwrap();
-    assert_eq!(found, (Some(ada), 1));
+    assert_eq!(found, (Some(ada), 2));
     journal.close().await;
 }
 

@@ -87,7 +87,18 @@ async fn when_a_reply_arrives_everything_of_it_is_there() {
             "{n}"
         );
         assert_eq!(user.messages(&chat).await.len(), 2 * (n + 1));
+        let is_sealed = std::fs::metadata(log_file(&server, &execution)).unwrap();
+        assert!(is_sealed.permissions().readonly(), "{n}");
     }
+}
+
+/// Where the log of an execution is: in the folder of some month.
+fn log_file(server: &TestServer, execution: &str) -> std::path::PathBuf {
+    let months = std::fs::read_dir(server.data.join("logs")).unwrap();
+    months
+        .map(|month| month.unwrap().path().join(format!("{execution}.log")))
+        .find(|path| path.exists())
+        .expect("a log")
 }
 
 #[tokio::test]

@@ -142,6 +142,14 @@ impl Call {
     /// Sends it and leaves the answer's body to be read piece by piece.
     pub async fn open(self) -> (Answer, Body) {
         let what = format!("{} {}", self.method.as_str(), self.path);
+        match self.try_open().await {
+            Ok((answer, body)) => (Answer { what, ..answer }, body),
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+
+    /// The same, for who expects that nobody may be there.
+    pub async fn try_open(self) -> std::io::Result<(Answer, Body)> {
         let opened = async {
             let mut socket = TcpStream::connect(self.address).await?;
             socket.set_nodelay(true)?;
@@ -154,14 +162,11 @@ impl Call {
             let answer = Answer::read_head(&mut reader).await?;
             Ok::<_, std::io::Error>((answer, reader))
         };
-        match timeout(PATIENCE, opened).await {
-            Ok(Ok((answer, reader))) => {
-                let body = Body::new(reader, &answer, false);
-                (Answer { what, ..answer }, body)
-            }
-            Ok(Err(error)) => panic!("{what}: {error}"),
-            Err(_) => panic!("{what}: no answer within {PATIENCE:?}"),
-        }
+        let (answer, reader) = timeout(PATIENCE, opened)
+            .await
+            .map_err(|_| std::io::Error::other(format!("no answer within {PATIENCE:?}")))??;
+        let body = Body::new(reader, &answer, false);
+        Ok((answer, body))
     }
 }
 

@@ -48,6 +48,18 @@ pub struct EventStream {
 impl EventStream {
     pub async fn open(call: Call) -> Self {
         let (answer, body) = call.open().await;
+        Self::begin(answer, body)
+            .await
+            .expect("the stream ended at once")
+    }
+
+    /// The same, for who expects that the server is killed: `None` if it is not there, or ends before its opening.
+    pub async fn try_open(call: Call) -> Option<Self> {
+        let (answer, body) = call.try_open().await.ok()?;
+        Self::begin(answer, body).await
+    }
+
+    async fn begin(answer: Answer, body: Body) -> Option<Self> {
         assert_eq!(answer.status, 200, "{}", answer.what);
         assert_eq!(answer.header("content-type"), Some("text/event-stream"));
         assert_eq!(answer.header("content-encoding"), None, "never compressed");
@@ -62,10 +74,12 @@ impl EventStream {
         // The opening says that the server listens now: what happens from here on is seen.
         let deadline = Instant::now() + PATIENCE;
         while stream.comments.is_empty() {
-            assert!(stream.fill(deadline).await, "the stream ended at once");
+            if !stream.fill(deadline).await {
+                return None;
+            }
             stream.read_opening();
         }
-        stream
+        Some(stream)
     }
 
     fn read_opening(&mut self) {
