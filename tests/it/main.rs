@@ -6,6 +6,7 @@ mod cli;
 mod copies;
 mod crash;
 mod executions;
+mod golden;
 mod guard;
 mod history;
 mod hostile;
