@@ -15,7 +15,7 @@ use crate::auth::password::{self, PasswordError, Passwords};
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
 use crate::command::{Added, CreateAccount};
-use crate::config::{Config, FirstPassword, RateLimits, Tier};
+use crate::config::{Config, FirstPassword, Rate, Tier};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::disk::Disk;
 use crate::engine::Engines;
@@ -25,7 +25,9 @@ use crate::engine::process::Patience;
 use crate::feed::Feed;
 use crate::feed::frames::Frames;
 use crate::guard::Guards;
-use crate::http::{Assets, CancellationToken, Limits, Origins, Server, server};
+use crate::http::{
+    Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, server,
+};
 use crate::journal::{Journal, JournalError, Opened, SubmitError, WriterLimits, materialise};
 use crate::model::{Account, Ids};
 use crate::store::{Store, StoreError, accounts, events};
@@ -220,6 +222,8 @@ pub async fn run(
     let server = Server::new(app, api::routes(config.upload_bytes_max))
         .assets(Assets::of::<Console>(api::RESERVED))
         .origins(origins(&config))
+        .rate_limits(rate_limits(&config))
+        .proxies(proxies(&config))
         .limits(server_limits(&config));
 
     let control = Control {
@@ -268,12 +272,7 @@ fn keep_memory_private() {
 
 /// Says which settings are taken and do nothing yet, so that nobody relies on them.
 fn warn_of_settings_without_effect(config: &Config) {
-    let rate_limit = format!("{:?}", config.rate_limit) != format!("{:?}", RateLimits::default());
-    let given = [
-        ("rate_limit", rate_limit),
-        ("tier", config.tier != Tier::default()),
-        ("trusted_proxies", !config.trusted_proxies.is_empty()),
-    ];
+    let given = [("tier", config.tier != Tier::default())];
     for (setting, _) in given.into_iter().filter(|(_, given)| *given) {
         tracing::warn!(
             setting,
@@ -391,6 +390,37 @@ fn origins(config: &Config) -> Origins {
         public_names: names.chain(public).collect(),
         loopback_only: config.listen.is_loopback(),
     }
+}
+
+fn rate_limits(config: &Config) -> RateLimits {
+    let set = &config.rate_limit;
+    let families = [
+        ("chat", set.chat),
+        ("agents", set.agents),
+        ("knowledge", set.knowledge),
+        ("auth", set.auth),
+        ("webhook", set.webhook),
+        ("default", set.default),
+    ];
+    let limited = families.into_iter().filter_map(|(name, rate)| match rate {
+        Rate::PerMinute { rate, burst } if set.enabled => Some((
+            name,
+            Quota {
+                per_minute: rate,
+                burst,
+            },
+        )),
+        _ => None,
+    });
+    RateLimits::new(limited)
+}
+
+fn proxies(config: &Config) -> Proxies {
+    let trusted = config.trusted_proxies.clone();
+    if trusted.is_empty() {
+        return Proxies::none();
+    }
+    Proxies::trusted(move |address| trusted.iter().any(|range| range.contains(address)))
 }
 
 fn server_limits(config: &Config) -> Limits {

@@ -29,6 +29,11 @@ pub struct Caller {
     is_control: bool,
 }
 
+/// Whose limits they count against: the account's, whether by sign-in or by API key. Whoever is not the user (a running
+/// execution, the command line beside the server) has a number of its own, so that it cannot lock the user out.
+const ACCOUNT: u128 = 0;
+const CONTROL: u128 = 1;
+
 impl Caller {
     /// Whether it holds the control key: it can read the data directory, and so owns everything in it.
     pub fn is_control(&self) -> bool {
@@ -73,6 +78,13 @@ impl Authenticate for App {
             ApiError::forbidden(format!("This key lacks the scope \"{needed}\""))
                 .details(serde_json::json!({ "scope": needed })),
         )
+    }
+
+    fn user(&self, caller: &Caller) -> u128 {
+        match caller.is_control {
+            true => CONTROL,
+            false => ACCOUNT,
+        }
     }
 }
 

@@ -33,8 +33,8 @@ pub const RESERVED: &[&str] = &["/api", "/v1", "/mcp", "/metrics", "/healthz", "
 /// Every route there is.
 pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
     vec![
-        get("/healthz", system::get_health).public(),
-        get("/readyz", system::get_readiness).public(),
+        get("/healthz", system::get_health).public().unlimited(),
+        get("/readyz", system::get_readiness).public().unlimited(),
         get("/api/version", system::get_version),
         get("/api/engines", system::list_engines),
         post("/api/resume", system::resume),

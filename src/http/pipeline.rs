@@ -21,13 +21,15 @@ use super::assets::Assets;
 use super::body::Body;
 use super::compression::{self, Encoding};
 use super::error::{ApiError, ErrorCode};
+use super::forwarded::Proxies;
 use super::origin::{self, CrossOrigin, Origins};
+use super::rate_limit::{Meter, RateLimits};
 use super::request::Request;
 use super::request_body::{RequestBody, body_bytes_max};
 use super::request_id::RequestId;
 use super::response::Response;
 use super::router::{Deprecation, Found, Policy, Route, Router};
-use super::server::Limits;
+use super::server::{Limits, Server};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -40,6 +42,11 @@ pub trait Authenticate: Send + Sync + 'static {
     /// came; the answer is then [`ApiError::missing_token`] unless the policy lets a cookie do. Called for every route
     /// that is not public, before its body is read; it must not block for longer than a read of the store.
     fn authenticate(&self, req: &Request, token: Option<&str>) -> Result<Self::Caller, ApiError>;
+
+    /// Whose rate limits a caller counts against: the same number for all that act for one user.
+    fn user(&self, _caller: &Self::Caller) -> u128 {
+        0
+    }
 }
 
 /// The steps between a parsed request head and the bytes of its answer.
@@ -48,6 +55,8 @@ pub(super) struct Pipeline<S> {
     router: Router<S>,
     assets: Option<Assets>,
     origins: Origins,
+    rate_limits: RateLimits,
+    proxies: Proxies,
     limits: Limits,
     closing: CancellationToken,
     running: Running,
@@ -57,15 +66,11 @@ pub(super) struct Pipeline<S> {
 
 impl<S: Authenticate> Pipeline<S> {
     pub(super) fn new(
-        state: Arc<S>,
-        router: Router<S>,
-        assets: Option<Assets>,
-        origins: Origins,
-        limits: Limits,
+        server: Server<S>,
         closing: CancellationToken,
         running: Running,
     ) -> Pipeline<S> {
-        let ancestors = origins.frame_ancestors();
+        let ancestors = server.origins.frame_ancestors();
         let policy = |sources: &str| {
             HeaderValue::try_from(format!(
                 "default-src 'none'; {sources}; base-uri 'none'; form-action 'self'; \
@@ -80,11 +85,13 @@ impl<S: Authenticate> Pipeline<S> {
                  manifest-src 'self'; worker-src 'self'; frame-src 'self'",
             ),
             resource_policy: policy("img-src 'self'; media-src 'self'"),
-            state,
-            router,
-            assets,
-            origins,
-            limits,
+            state: server.state,
+            router: server.router,
+            assets: server.assets,
+            origins: server.origins,
+            rate_limits: server.rate_limits,
+            proxies: server.proxies,
+            limits: server.limits,
             closing,
             running,
         }
@@ -147,25 +154,45 @@ impl<S: Authenticate> Pipeline<S> {
         if body.size_hint().lower() > bytes_max {
             return Err(ApiError::payload_too_large(route.policy.body_bytes_max));
         }
-        let mut request = Request {
-            parts,
+        let request = Request {
             body: RequestBody::new(body, bytes_max, self.limits.body_chunk),
+            peer: self.proxies.client(peer, &parts.headers),
+            parts,
             values,
             policy: route.policy,
-            peer,
             own_origin,
             id: id.clone(),
             closing: self.closing.clone(),
         };
-        let deprecated = route.policy.deprecated;
-        let outcome = match self.authenticate(&mut request) {
-            Ok(()) => self.run(route, request).await,
-            Err(refusal) => Err(refusal),
-        };
-        match deprecated {
-            Some(deprecation) => say_deprecated(deprecation, outcome),
-            None => outcome,
+        let mut said = Vec::new();
+        if let Some(deprecation) = &route.policy.deprecated {
+            said.extend(deprecation.headers());
         }
+        let mut meter = self.rate_limits.meter(route.policy.rate);
+        let outcome = self.admit_and_run(route, request, &mut meter).await;
+        if let Some(meter) = &meter {
+            said.extend(self.rate_limits.headers(meter));
+        }
+        say(said, outcome)
+    }
+
+    /// What a request to a route has to pass, and its handler.
+    async fn admit_and_run(
+        &self,
+        route: Arc<Route<S>>,
+        mut request: Request,
+        meter: &mut Option<Meter>,
+    ) -> Result<Response, ApiError> {
+        if let Some(meter) = meter {
+            self.rate_limits.count_address(meter, request.peer)?;
+        }
+        if let Some(caller) = self.authenticate(&mut request)?
+            && let Some(meter) = meter
+        {
+            let user = self.state.user(&caller);
+            self.rate_limits.count_user(meter, user)?;
+        }
+        self.run(route, request).await
     }
 
     fn check_length(&self, parts: &Parts) -> Result<(), ApiError> {
@@ -176,10 +203,11 @@ impl<S: Authenticate> Pipeline<S> {
         Ok(())
     }
 
-    fn authenticate(&self, request: &mut Request) -> Result<(), ApiError> {
+    /// Who calls, where the route asks for that.
+    fn authenticate(&self, request: &mut Request) -> Result<Option<S::Caller>, ApiError> {
         let Policy { public, cookie, .. } = request.policy;
         if public {
-            return Ok(());
+            return Ok(None);
         }
         let token = request.token()?;
         if token.is_none() && !cookie {
@@ -187,8 +215,8 @@ impl<S: Authenticate> Pipeline<S> {
         }
         let caller = self.state.authenticate(request, token.as_deref())?;
         drop(token);
-        request.insert_extension(caller);
-        Ok(())
+        request.insert_extension(caller.clone());
+        Ok(Some(caller))
     }
 
     /// Runs the handler. One that may change something runs in its own task, so that a client that hangs up does not
@@ -325,35 +353,38 @@ fn other_methods(method: &Method, allowed: &[Method]) -> Result<Response, ApiErr
     Ok(response)
 }
 
-/// Adds to an answer, also to a refusal, that its route goes away.
-fn say_deprecated(
-    deprecation: Deprecation,
+/// Adds headers to an answer, also to a refusal.
+fn say(
+    said: Vec<(HeaderName, HeaderValue)>,
     outcome: Result<Response, ApiError>,
 ) -> Result<Response, ApiError> {
-    let said = [
-        (
-            HeaderName::from_static("deprecation"),
-            format!("@{}", deprecation.since_s),
-        ),
-        (
-            HeaderName::from_static("sunset"),
-            deprecation.sunset.to_owned(),
-        ),
-        (LINK, format!("<{}>; rel=\"deprecation\"", deprecation.link)),
-    ];
-    said.into_iter().fold(outcome, |outcome, (name, text)| {
-        let Ok(value) = HeaderValue::try_from(text) else {
-            return outcome;
-        };
-        match outcome {
-            Ok(mut answer) => {
+    match outcome {
+        Ok(mut answer) => {
+            for (name, value) in said {
                 // Appended: a page of a list has a link of its own.
                 answer.headers_mut().append(name, value);
-                Ok(answer)
             }
-            Err(refusal) => Err(refusal.header(name, value)),
+            Ok(answer)
         }
-    })
+        Err(refusal) => Err(said.into_iter().fold(refusal, |refusal, (name, value)| {
+            refusal.header(name, value)
+        })),
+    }
+}
+
+impl Deprecation {
+    fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let said = [
+            (
+                HeaderName::from_static("deprecation"),
+                format!("@{}", self.since_s),
+            ),
+            (HeaderName::from_static("sunset"), self.sunset.to_owned()),
+            (LINK, format!("<{}>; rel=\"deprecation\"", self.link)),
+        ];
+        said.into_iter()
+            .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)))
+    }
 }
 
 /// Leaves a `HEAD` answer with the headers its `GET` would have had.

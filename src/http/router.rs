@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hyper::Method;
 
 use super::error::ApiError;
+use super::rate_limit::UNLIMITED;
 use super::request::{Request, percent_decode};
 use super::response::Response;
 
@@ -27,7 +28,7 @@ pub struct Policy {
     pub cookie: bool,
     /// The largest body.
     pub body_bytes_max: u64,
-    /// Which rate limit it counts against.
+    /// Which rate limit it counts against, or `unlimited`.
     pub rate: &'static str,
     /// Whether a repeated `Idempotency-Key` is answered with the first answer.
     pub idempotent: bool,
@@ -116,6 +117,11 @@ impl<S> Route<S> {
     pub fn rate(mut self, family: &'static str) -> Route<S> {
         self.policy.rate = family;
         self
+    }
+
+    /// Counts against no rate limit: whoever watches over the server asks as often as it likes.
+    pub fn unlimited(self) -> Route<S> {
+        self.rate(UNLIMITED)
     }
 
     /// Honours `Idempotency-Key`.

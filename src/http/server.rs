@@ -24,8 +24,10 @@ use super::assets::Assets;
 use super::body::Body;
 use super::conditional::http_date;
 use super::error::{ApiError, ErrorCode};
+use super::forwarded::Proxies;
 use super::origin::Origins;
 use super::pipeline::{self, Authenticate, Pipeline};
+use super::rate_limit::RateLimits;
 use super::response::Response;
 use super::router::{Route, Router};
 use super::socket::Socket;
@@ -77,11 +79,13 @@ impl Default for Limits {
 
 /// Everything that answers HTTP, ready to be given a listener.
 pub struct Server<S> {
-    state: Arc<S>,
-    router: Router<S>,
-    assets: Option<Assets>,
-    origins: Origins,
-    limits: Limits,
+    pub(super) state: Arc<S>,
+    pub(super) router: Router<S>,
+    pub(super) assets: Option<Assets>,
+    pub(super) origins: Origins,
+    pub(super) rate_limits: RateLimits,
+    pub(super) proxies: Proxies,
+    pub(super) limits: Limits,
 }
 
 impl<S: Authenticate> Server<S> {
@@ -92,6 +96,8 @@ impl<S: Authenticate> Server<S> {
             router: Router::new(routes),
             assets: None,
             origins: Origins::default(),
+            rate_limits: RateLimits::new([]),
+            proxies: Proxies::none(),
             limits: Limits::default(),
         }
     }
@@ -108,6 +114,18 @@ impl<S: Authenticate> Server<S> {
         self
     }
 
+    /// How often one may ask; without this as often as one likes.
+    pub fn rate_limits(mut self, rate_limits: RateLimits) -> Server<S> {
+        self.rate_limits = rate_limits;
+        self
+    }
+
+    /// Whose word on where a request comes from counts.
+    pub fn proxies(mut self, proxies: Proxies) -> Server<S> {
+        self.proxies = proxies;
+        self
+    }
+
     /// Other limits than the usual ones.
     pub fn limits(mut self, limits: Limits) -> Server<S> {
         self.limits = limits;
@@ -119,15 +137,7 @@ impl<S: Authenticate> Server<S> {
     pub async fn serve(self, listener: TcpListener, closing: CancellationToken) -> bool {
         let running = Running::new();
         let limits = self.limits;
-        let service = Arc::new(Pipeline::new(
-            self.state,
-            self.router,
-            self.assets,
-            self.origins,
-            limits,
-            closing.clone(),
-            running.clone(),
-        ));
+        let service = Arc::new(Pipeline::new(self, closing.clone(), running.clone()));
         let connections = Connections::new(limits);
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let abort = CancellationToken::new();

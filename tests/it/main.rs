@@ -16,6 +16,7 @@ mod logs;
 mod media;
 mod messages;
 mod process;
+mod rate_limits;
 mod readme;
 mod real;
 mod sessions;

@@ -30,9 +30,14 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             settings: String::new(),
-            env: [("SKEP_PASSWORD", PASSWORD), ("SKEP_LOG_LEVEL", "debug")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
+            // Tests ask faster than anybody does; those of the limits switch them on.
+            env: [
+                ("SKEP_PASSWORD", PASSWORD),
+                ("SKEP_LOG_LEVEL", "debug"),
+                ("RATE_LIMIT_ENABLED", "false"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
             args: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
         }
