@@ -19,8 +19,8 @@
 //! - [`feed`] shows stored events and running replies to streams, without a buffer for any reader.
 //! - [`supervisor`] alone runs executions: [`engine`]s, each process under a [`guard`], printing into an
 //!   [`execution_log`].
-//! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`auth`] tokens and
-//!   passwords; [`render`] makes replies safe to show.
+//! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`openapi`] describes
+//!   them to clients; [`auth`] tokens and passwords; [`render`] makes replies safe to show.
 //! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
 //!
@@ -43,6 +43,7 @@ pub mod guard;
 pub mod http;
 pub mod journal;
 pub mod model;
+pub mod openapi;
 pub mod render;
 mod run;
 pub mod store;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::auth::password::PasswordError;
 use crate::auth::token::{Claims, TokenKind};
 use crate::command::{ChangePassword, CreateLogin, RevokeLogin};
 use crate::http::{ApiError, ErrorCode, Request, Response};
-use crate::model::{Account, Login, LoginId};
+use crate::model::{Account, Login, LoginId, Millis};
 use crate::store::accounts;
 
 /// Where the refresh cookie is sent, and nowhere else.
@@ -20,10 +21,33 @@ const REFRESH_PATH: &str = "/api/auth";
 /// Where the cookie for images and downloads is sent.
 const MEDIA_PATH: &str = "/api";
 
-#[derive(Deserialize)]
-struct Credentials {
+/// Name and password.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Credentials {
     username: String,
     password: String,
+}
+
+/// A sign-in.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Tokens {
+    #[schemars(example = &"eyJhbG...")]
+    access_token: String,
+    #[schemars(example = &"eyJhbG...")]
+    refresh_token: String,
+    /// How long the access token is good for, seconds.
+    #[schemars(example = 3600)]
+    expires_in: u64,
+}
+
+/// A new access token.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AccessToken {
+    #[schemars(example = &"eyJhbG...")]
+    access_token: String,
+    /// How long it is good for, seconds.
+    #[schemars(example = 3600)]
+    expires_in: u64,
 }
 
 /// `POST /api/auth/login` -- name and password for tokens.
@@ -35,8 +59,10 @@ pub async fn log_in(app: Arc<App>, mut req: Request) -> Result<Response, ApiErro
     sign_in(&app, &account).await
 }
 
-#[derive(Deserialize)]
-struct Code {
+/// A sign-in link's code.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Code {
+    /// What stands after `#code=` in the link.
     code: String,
 }
 
@@ -58,8 +84,9 @@ pub async fn redeem(app: Arc<App>, mut req: Request) -> Result<Response, ApiErro
     sign_in(&app, &account(&app)?).await
 }
 
-#[derive(Deserialize)]
-struct RefreshToken {
+/// A refresh token; the console's comes in a cookie instead.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct RefreshToken {
     refresh_token: Option<String>,
 }
 
@@ -70,7 +97,10 @@ pub async fn refresh(app: Arc<App>, mut req: Request) -> Result<Response, ApiErr
     let account = account(&app)?;
     let seconds = app.config.access_token_s;
     let access = issue(&app, &account, TokenKind::Access, &claims.family, seconds);
-    let answer = Response::ok(&json!({ "access_token": access, "expires_in": seconds }));
+    let answer = Response::ok(&AccessToken {
+        access_token: access,
+        expires_in: seconds,
+    });
     if !by_cookie {
         return Ok(answer);
     }
@@ -91,22 +121,40 @@ pub async fn log_out(app: Arc<App>, mut req: Request) -> Result<Response, ApiErr
         .with_cookie(app.cookies.clear("media", MEDIA_PATH)))
 }
 
+/// The account, and what the console needs to know of the server.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Me {
+    #[schemars(example = &"admin")]
+    username: String,
+    /// Whether it is still the password that was made at first start.
+    password_generated: bool,
+    created_at: Millis,
+    /// Tells this hive from every other.
+    instance_id: String,
+    #[schemars(example = &"0.1.0")]
+    version: &'static str,
+    /// Whether this is a copy that waits for its confirmation.
+    held: bool,
+}
+
 /// `GET /api/me` -- the account.
 pub async fn get_me(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let account = account(&app)?;
-    Ok(Response::ok(&json!({
-        "username": account.username,
-        "password_generated": account.password_generated,
-        "created_at": account.created_at,
-        "instance_id": app.issuer(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "held": app.is_held(),
-    })))
+    Ok(Response::ok(&Me {
+        username: account.username,
+        password_generated: account.password_generated,
+        created_at: account.created_at,
+        instance_id: app.issuer(),
+        version: env!("CARGO_PKG_VERSION"),
+        held: app.is_held(),
+    }))
 }
 
-#[derive(Deserialize)]
-struct NewPassword {
+/// A new password.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NewPassword {
+    /// Not needed while the password is the generated one.
     old_password: Option<String>,
     new_password: String,
 }
@@ -178,11 +226,11 @@ async fn sign_in(app: &App, account: &Account) -> Result<Response, ApiError> {
     let token = |kind, seconds| issue(app, account, kind, &family, seconds);
     let refresh = token(TokenKind::Refresh, refresh_s);
     let media = token(TokenKind::Media, refresh_s);
-    let body = json!({
-        "access_token": token(TokenKind::Access, app.config.access_token_s),
-        "refresh_token": refresh,
-        "expires_in": app.config.access_token_s,
-    });
+    let body = Tokens {
+        access_token: token(TokenKind::Access, app.config.access_token_s),
+        refresh_token: refresh.clone(),
+        expires_in: app.config.access_token_s,
+    };
     Ok(Response::ok(&body)
         .with_cookie(
             app.cookies

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::caller::require;
 use super::workers::{WorkerBody, given};
@@ -12,8 +13,11 @@ use crate::http::{ApiError, Request, Response};
 use crate::model::{Bee, Millis};
 use crate::store::workers;
 
-#[derive(Serialize)]
-struct BeeView {
+/// The bee.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Bee")]
+pub(super) struct BeeView {
+    /// Always `bee`.
     name: &'static str,
     engine: Option<String>,
     model: Option<String>,
@@ -33,7 +37,18 @@ impl From<Bee> for BeeView {
     }
 }
 
-/// `GET /api/bee`.
+/// What a client may say of the bee; what is absent stays, `""` clears.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "BeeChange")]
+pub(super) struct BeeBody {
+    /// A name from `GET /api/engines`.
+    engine: Option<String>,
+    model: Option<String>,
+    memory: Option<String>,
+}
+
+/// `GET /api/bee` -- the agent that answers when no worker is meant.
 pub async fn get_bee(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let bee = app.store.read(workers::bee)?;
@@ -43,8 +58,14 @@ pub async fn get_bee(app: Arc<App>, req: Request) -> Result<Response, ApiError> 
 /// `PUT /api/bee` -- changes engine, model or memory.
 pub async fn update_bee(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    let body: WorkerBody = req.json().await?;
-    let patch = body.parse(&app)?;
+    let body: BeeBody = req.json().await?;
+    let patch = WorkerBody {
+        engine: body.engine,
+        model: body.model,
+        memory: body.memory,
+        ..WorkerBody::default()
+    }
+    .parse(&app)?;
     let bee = app
         .journal
         .submit(UpdateBee {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -13,33 +14,47 @@ use crate::app::App;
 use crate::command::RetryExecution;
 use crate::http::{ApiError, Request, Response};
 use crate::model::{
-    Execution, ExecutionId, ExecutionStatus, Millis, Routing, SessionId, Usage, WorkerId,
+    Execution, ExecutionId, ExecutionStatus, MessageId, Millis, Routing, SessionId, Usage, WorkerId,
 };
 use crate::store::executions::{Filter, Order};
 use crate::store::{executions, sessions};
 use crate::supervisor::Cancelled;
 
-#[derive(Serialize)]
+/// An execution: one run of an engine for one message.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Execution")]
 pub(super) struct ExecutionView {
-    id: String,
-    worker_id: Option<String>,
+    id: ExecutionId,
+    /// `null` is the bee.
+    worker_id: Option<WorkerId>,
+    /// The worker's name when it was queued.
+    #[schemars(example = &"Assistant")]
     worker_name: String,
-    session_id: Option<String>,
-    message_id: Option<String>,
+    session_id: Option<SessionId>,
+    message_id: Option<MessageId>,
     task_id: Option<String>,
+    /// What the worker was asked; a long text is cut, the message has all of it.
+    #[schemars(example = &"Hello, what can you do?")]
     trigger_input: String,
     status: ExecutionStatus,
+    /// The final text; a long one is cut, the reply has all of it.
     result: Option<String>,
+    /// Why it failed: a stable word, then a sentence.
     error: Option<String>,
     routing: Routing,
     engine: Option<String>,
     model: Option<String>,
+    /// The engine's own id of the conversation.
     engine_session_id: Option<String>,
+    /// The process, while it runs.
     pid: Option<u32>,
+    /// Its log, relative to the data directory.
+    #[schemars(example = &"logs/2026-11/019ac0de-0000-7000-8000-000000000001.log")]
     log_path: String,
     log_bytes: u64,
     usage: Usage,
-    retry_of: Option<String>,
+    /// The execution it repeats.
+    retry_of: Option<ExecutionId>,
     created_at: Millis,
     started_at: Option<Millis>,
     completed_at: Option<Millis>,
@@ -47,18 +62,17 @@ pub(super) struct ExecutionView {
 
 /// An execution as clients see it; of a running one, also what only the supervisor knows.
 pub(super) fn view(app: &App, execution: Execution) -> ExecutionView {
-    let text = |id: &dyn ToString| id.to_string();
     let live = app
         .supervisor
         .log_length(execution.id)
         .map(|length| length.borrow().bytes);
     ExecutionView {
         log_path: execution.log_path(),
-        id: execution.id.to_string(),
-        worker_id: execution.worker_id.map(|id| text(&id)),
+        id: execution.id,
+        worker_id: execution.worker_id,
         worker_name: execution.worker_name,
-        session_id: execution.session_id.map(|id| text(&id)),
-        message_id: execution.message_id.map(|id| text(&id)),
+        session_id: execution.session_id,
+        message_id: execution.message_id,
         task_id: None,
         trigger_input: execution.trigger_input,
         status: execution.status,
@@ -71,7 +85,7 @@ pub(super) fn view(app: &App, execution: Execution) -> ExecutionView {
         pid: app.supervisor.pid(execution.id),
         log_bytes: live.unwrap_or(execution.log_bytes),
         usage: execution.usage,
-        retry_of: execution.retry_of.map(|id| text(&id)),
+        retry_of: execution.retry_of,
         created_at: execution.created_at,
         started_at: execution.started_at,
         completed_at: execution.completed_at,
@@ -101,7 +115,7 @@ pub async fn list_executions(app: Arc<App>, req: Request) -> Result<Response, Ap
     list(&app, &req, filter, Order::NewestFirst)
 }
 
-/// `GET /api/executions/{execution_id}`.
+/// `GET /api/executions/{execution_id}` -- one execution.
 pub async fn get_execution(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let execution = find(&app, req.path("execution_id")?)?;

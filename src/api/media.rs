@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -29,12 +30,25 @@ const SAME_NAME_MAX: u32 = 1000;
 /// What an upload is called until it is complete.
 const PARTIAL_PREFIX: &str = ".upload-";
 
-#[derive(Serialize)]
+/// A file of a chat.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Media")]
 pub(super) struct MediaView {
+    /// The absolute path, which is what `media_path` of a message takes.
+    #[schemars(
+        example = &"/home/user/.skep/uploads/019ac0de-0000-7000-8000-000000000001/photo.png"
+    )]
     path: String,
+    #[schemars(example = &"photo.png")]
     name: String,
+    /// Bytes.
     size: u64,
+    #[schemars(example = &"image/png")]
     content_type: String,
+    /// Where to fetch it.
+    #[schemars(
+        example = &"/api/local/sessions/019ac0de-0000-7000-8000-000000000001/media/photo.png"
+    )]
     url: String,
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::caller::require;
 use super::error::held;
@@ -15,7 +15,8 @@ use crate::http::{ApiError, Request, Response};
 use crate::model::limits::MESSAGE_BYTES_MAX;
 use crate::model::text::free_text;
 use crate::model::{
-    Invalid, Message, MessageId, MessageStatus, Millis, Role, Routing, Session, WorkerId,
+    ExecutionId, Invalid, Message, MessageId, MessageStatus, Millis, Role, Routing, Session,
+    WorkerId,
 };
 use crate::render;
 use crate::store::{StoreError, messages, workers};
@@ -24,26 +25,38 @@ use crate::supervisor::routing::{self, Candidate, Question};
 /// Workers that routing considers.
 const CANDIDATES_MAX: usize = 10_000;
 
-#[derive(Serialize)]
+/// A message of a chat: the user's, or a reply.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Message")]
 pub(super) struct MessageView {
     role: Role,
+    #[schemars(example = &"Hi there!")]
     content: String,
     ts: Millis,
-    id: String,
+    id: MessageId,
+    /// Its place in the chat: 1, 2, 3 …
     seq: u64,
+    /// Who answered; `null` for the user's own.
     author: Option<Author>,
-    execution_id: Option<String>,
+    /// The execution that it asked for or that answered.
+    execution_id: Option<ExecutionId>,
     media: Vec<media::MediaView>,
     status: MessageStatus,
+    /// Why a reply failed: a stable word, then a sentence.
     error: Option<String>,
     created_at: Millis,
+    /// The sanitised rendering of a reply, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Who answered.
+#[derive(Serialize, JsonSchema)]
 struct Author {
-    worker_id: Option<String>,
+    /// `null` is the bee.
+    worker_id: Option<WorkerId>,
+    /// The name when it was written.
+    #[schemars(example = &"Assistant")]
     name: String,
 }
 
@@ -55,7 +68,7 @@ pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView 
         .map(|file| media::view(app, message.session_id, file))
         .collect();
     let author = (message.role == Role::Bee).then(|| Author {
-        worker_id: message.worker_id.map(|id| id.to_string()),
+        worker_id: message.worker_id,
         name: message.author,
     });
     MessageView {
@@ -63,10 +76,10 @@ pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView 
         role: message.role,
         content: message.content,
         ts: message.created_at,
-        id: message.id.to_string(),
+        id: message.id,
         seq: message.seq,
         author,
-        execution_id: message.execution_id.map(|id| id.to_string()),
+        execution_id: message.execution_id,
         media,
         status: message.status,
         error: message.error,
@@ -105,13 +118,34 @@ pub async fn list_messages(app: Arc<App>, req: Request) -> Result<Response, ApiE
     Ok(page::answer(&req, &rows, next))
 }
 
-#[derive(Deserialize)]
-struct NewMessage {
+/// A message to send.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NewMessage {
+    /// The text; it may be empty only where there is a `media_path`.
     #[serde(default)]
     content: String,
+    /// The `path` that the upload of a file to this chat answered.
     media_path: Option<String>,
+    /// Who shall answer.
     worker_id: Option<WorkerId>,
+    /// The message that this one replaces; what followed it is hidden.
     replaces: Option<MessageId>,
+}
+
+/// A message that is on disk, with the execution that will answer it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct QueuedMessage {
+    status: Queued,
+    id: MessageId,
+    seq: u64,
+    execution_id: ExecutionId,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Queued {
+    Queued,
 }
 
 /// `POST /api/local/sessions/{session_id}/messages` -- stores a message and queues an execution for it.
@@ -149,12 +183,12 @@ pub async fn post_message(app: Arc<App>, mut req: Request) -> Result<Response, A
             at: app.now(),
         })
         .await?;
-    Ok(Response::accepted(&json!({
-        "status": "queued",
-        "id": posted.id.to_string(),
-        "seq": posted.seq,
-        "execution_id": posted.execution_id.to_string(),
-    })))
+    Ok(Response::accepted(&QueuedMessage {
+        status: Queued::Queued,
+        id: posted.id,
+        seq: posted.seq,
+        execution_id: posted.execution_id,
+    }))
 }
 
 /// Who answers, and why.

@@ -9,10 +9,12 @@ mod backup;
 mod bee;
 mod caller;
 mod error;
+mod events;
 mod executions;
 mod logs;
 mod media;
 mod messages;
+pub mod openapi;
 mod page;
 mod sessions;
 mod streams;
@@ -22,7 +24,12 @@ mod work_dir;
 mod workers;
 
 use crate::app::App;
+use crate::engine::EngineStatus;
+use crate::http::ErrorCode::{
+    Conflict, ExpiredToken, Held, InvalidCredentials, InvalidToken, MissingToken, WorkDirNotOwned,
+};
 use crate::http::{Route, delete, get, patch, post, put};
+use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
 
 pub use caller::Caller;
 pub use tokens::{NewApiKeyError, new_api_key};
@@ -31,102 +38,206 @@ pub use tokens::{NewApiKeyError, new_api_key};
 pub const RESERVED: &[&str] = &["/api", "/v1", "/mcp", "/metrics", "/healthz", "/readyz"];
 
 /// Every route there is.
+///
+/// A line says what differs from the rule (a caller is needed, 1 MiB of body), what the route takes, with an example, and
+/// what it answers. The rest of its documentation comes from the comment above its handler and from the types.
 pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
     vec![
-        get("/healthz", system::get_health).public().unlimited(),
-        get("/readyz", system::get_readiness).public().unlimited(),
-        get("/api/version", system::get_version),
-        get("/api/engines", system::list_engines),
-        post("/api/resume", system::resume),
-        post("/api/purge", system::purge),
-        get("/api/backup", backup::get_backup).scope("admin"),
-        post("/api/auth/login", auth::log_in).public().rate("auth"),
+        get("/healthz", system::get_health)
+            .public()
+            .unlimited()
+            .says(200, "ok"),
+        get("/readyz", system::get_readiness)
+            .public()
+            .unlimited()
+            .answers::<system::Readiness>(200)
+            .answers::<system::Readiness>(503),
+        get("/api/openapi.json", openapi::get_document)
+            .public()
+            .answers::<openapi::Document>(200),
+        get("/api/version", system::get_version).answers::<system::Version>(200),
+        get("/api/engines", system::list_engines).answers::<Vec<EngineStatus>>(200),
+        post("/api/resume", system::resume)
+            .says(200, "resumed")
+            .refuses(&[Conflict]),
+        post("/api/purge", system::purge).says(200, "purged"),
+        get("/api/backup", backup::get_backup)
+            .scope("admin")
+            .query::<bool>("keys", "`false` leaves the secrets out")
+            .sends("application/zstd")
+            .refuses(&[Conflict]),
+        post("/api/auth/login", auth::log_in)
+            .public()
+            .rate("auth")
+            .takes::<auth::Credentials>(r#"{"username": "admin", "password": "$PASSWORD"}"#)
+            .answers::<auth::Tokens>(200)
+            .refuses(&[InvalidCredentials]),
         post("/api/auth/refresh", auth::refresh)
             .public()
-            .rate("auth"),
-        post("/api/auth/redeem", auth::redeem).public().rate("auth"),
+            .rate("auth")
+            .takes_optional::<auth::RefreshToken>(r#"{"refresh_token": "$REFRESH_TOKEN"}"#)
+            .answers::<auth::AccessToken>(200)
+            .refuses(&[MissingToken, InvalidToken, ExpiredToken]),
+        post("/api/auth/redeem", auth::redeem)
+            .public()
+            .rate("auth")
+            .takes::<auth::Code>(r#"{"code": "$CODE"}"#)
+            .answers::<auth::Tokens>(200)
+            .refuses(&[InvalidCredentials]),
         post("/api/auth/logout", auth::log_out)
             .public()
-            .rate("auth"),
-        get("/api/me", auth::get_me),
-        post("/api/me/password", auth::change_password).rate("auth"),
-        get("/api/tokens", tokens::list_tokens).scope("admin"),
-        post("/api/tokens", tokens::create_token).idempotent(),
-        delete("/api/tokens/{token_id}", tokens::delete_token),
-        get("/api/workers", workers::list_workers).rate("agents"),
+            .rate("auth")
+            .takes_optional::<auth::RefreshToken>(r#"{"refresh_token": "$REFRESH_TOKEN"}"#)
+            .says(200, "logged_out")
+            .refuses(&[MissingToken, InvalidToken, ExpiredToken]),
+        get("/api/me", auth::get_me).answers::<auth::Me>(200),
+        post("/api/me/password", auth::change_password)
+            .rate("auth")
+            .takes::<auth::NewPassword>(
+                r#"{"old_password": "$PASSWORD", "new_password": "$NEW_PASSWORD"}"#,
+            )
+            .answers::<auth::Tokens>(200)
+            .refuses(&[InvalidCredentials, Conflict]),
+        get("/api/tokens", tokens::list_tokens)
+            .scope("admin")
+            .answers::<Vec<tokens::TokenView>>(200),
+        post("/api/tokens", tokens::create_token)
+            .idempotent()
+            .takes::<tokens::NewToken>(r#"{"name": "backup script", "scopes": ["read"]}"#)
+            .answers::<tokens::TokenView>(201),
+        delete("/api/tokens/{token_id}", tokens::delete_token).says(200, "deleted"),
+        get("/api/workers", workers::list_workers)
+            .rate("agents")
+            .lists::<workers::WorkerView>(),
         post("/api/workers", workers::create_worker)
             .rate("agents")
-            .idempotent(),
-        get("/api/workers/{worker_id}", workers::get_worker).rate("agents"),
-        put("/api/workers/{worker_id}", workers::update_worker).rate("agents"),
-        delete("/api/workers/{worker_id}", workers::delete_worker).rate("agents"),
+            .idempotent()
+            .takes::<workers::NewWorker>(
+                r#"{"name": "Assistant", "description": "General purpose assistant", "memory": "You are a helpful assistant."}"#,
+            )
+            .answers::<workers::WorkerView>(201)
+            .refuses(&[Conflict]),
+        get("/api/workers/{worker_id}", workers::get_worker)
+            .rate("agents")
+            .answers::<workers::WorkerView>(200),
+        put("/api/workers/{worker_id}", workers::update_worker)
+            .rate("agents")
+            .takes::<workers::WorkerBody>(r#"{"description": "Updated description"}"#)
+            .answers::<workers::WorkerView>(200)
+            .refuses(&[Conflict]),
+        delete("/api/workers/{worker_id}", workers::delete_worker)
+            .rate("agents")
+            .query::<bool>("delete_work_dir", "Removes its work directory, too, if Skep made it")
+            .says(200, "deleted")
+            .refuses(&[WorkDirNotOwned, Held]),
         get(
             "/api/workers/{worker_id}/executions",
             executions::list_worker_executions,
         )
-        .rate("agents"),
-        get("/api/bee", bee::get_bee),
-        put("/api/bee", bee::update_bee),
-        get("/api/executions", executions::list_executions),
-        get("/api/executions/{execution_id}", executions::get_execution),
-        get("/api/executions/{execution_id}/logs", logs::get_log).cookie(),
+        .rate("agents")
+        .lists::<executions::ExecutionView>(),
+        get("/api/bee", bee::get_bee).answers::<bee::BeeView>(200),
+        put("/api/bee", bee::update_bee)
+            .takes::<bee::BeeBody>(r#"{"memory": "Answer in one sentence."}"#)
+            .answers::<bee::BeeView>(200),
+        get("/api/executions", executions::list_executions)
+            .query::<ExecutionStatus>("status", "Only those in this state")
+            .query::<WorkerId>("worker_id", "Only those of this worker")
+            .query::<SessionId>("session_id", "Only those of this chat")
+            .query::<Millis>("since", "Only those made at this time or later, Unix milliseconds")
+            .query::<Millis>("until", "Only those made before this time, Unix milliseconds")
+            .lists::<executions::ExecutionView>(),
+        get("/api/executions/{execution_id}", executions::get_execution)
+            .answers::<executions::ExecutionView>(200),
+        get("/api/executions/{execution_id}/logs", logs::get_log)
+            .cookie()
+            .query::<bool>("follow", "Keeps the answer open until the execution ends")
+            .serves("text/plain; charset=utf-8"),
         get(
             "/api/executions/{execution_id}/stream",
             streams::stream_execution,
-        ),
+        )
+        .query::<bool>("html", streams::HTML)
+        .streams(events::all),
         post(
             "/api/executions/{execution_id}/cancel",
             executions::cancel_execution,
         )
-        .scope("chat"),
+        .scope("chat")
+        .says(202, "cancelling")
+        .refuses(&[Conflict]),
         post(
             "/api/executions/{execution_id}/retry",
             executions::retry_execution,
         )
         .scope("chat")
-        .idempotent(),
+        .idempotent()
+        .answers::<executions::ExecutionView>(202)
+        .refuses(&[Conflict, Held]),
         get(
             "/api/sessions/{session_id}/executions",
             executions::list_session_executions,
-        ),
-        get("/api/local/sessions", sessions::list_sessions),
+        )
+        .lists::<executions::ExecutionView>(),
+        get("/api/local/sessions", sessions::list_sessions).lists::<sessions::SessionView>(),
         post("/api/local/sessions", sessions::create_session)
             .scope("chat")
-            .idempotent(),
-        get("/api/local/sessions/{session_id}", sessions::get_session),
-        patch("/api/local/sessions/{session_id}", sessions::update_session).scope("chat"),
-        delete("/api/local/sessions/{session_id}", sessions::delete_session).scope("chat"),
+            .idempotent()
+            .takes::<sessions::NewSession>(r#"{"name": "My Chat"}"#)
+            .answers::<sessions::SessionView>(201),
+        get("/api/local/sessions/{session_id}", sessions::get_session)
+            .answers::<sessions::SessionView>(200),
+        patch("/api/local/sessions/{session_id}", sessions::update_session)
+            .scope("chat")
+            .takes::<sessions::ChangedSession>(r#"{"name": "Another name", "pinned": true}"#)
+            .answers::<sessions::SessionView>(200),
+        delete("/api/local/sessions/{session_id}", sessions::delete_session)
+            .scope("chat")
+            .says(200, "deleted"),
         post(
             "/api/local/sessions/{session_id}/clear",
             sessions::clear_session,
         )
-        .scope("chat"),
+        .scope("chat")
+        .answers::<sessions::SessionView>(200),
         get(
             "/api/local/sessions/{session_id}/messages",
             messages::list_messages,
-        ),
+        )
+        .query::<bool>("html", "Adds `html` to replies, their sanitised rendering")
+        .lists::<messages::MessageView>(),
         post(
             "/api/local/sessions/{session_id}/messages",
             messages::post_message,
         )
         .scope("chat")
         .rate("chat")
-        .idempotent(),
+        .idempotent()
+        .takes::<messages::NewMessage>(r#"{"content": "Hello, what can you do?"}"#)
+        .answers::<messages::QueuedMessage>(202)
+        .refuses(&[Conflict, Held]),
         post(
             "/api/local/sessions/{session_id}/media",
             media::upload_media,
         )
         .scope("chat")
-        .body_bytes_max(upload_bytes_max),
+        .body_bytes_max(upload_bytes_max)
+        .takes_file("file")
+        .answers::<media::MediaView>(200),
         get(
             "/api/local/sessions/{session_id}/media/{name}",
             media::get_media,
         )
-        .cookie(),
+        .cookie()
+        .serves("*/*"),
         get(
             "/api/local/sessions/{session_id}/stream",
             streams::stream_session,
-        ),
-        get("/api/stream", streams::stream_all),
+        )
+        .query::<bool>("html", streams::HTML)
+        .streams(events::all),
+        get("/api/stream", streams::stream_all)
+            .query::<bool>("html", streams::HTML)
+            .streams(events::all),
     ]
 }

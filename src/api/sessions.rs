@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::caller::require;
@@ -19,24 +20,33 @@ use crate::store::{StoreError, Tx, messages, sessions};
 /// How much of the last message a list shows, bytes.
 const EXTRACT_BYTES_MAX: usize = 200;
 
-#[derive(Serialize)]
+/// A chat.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
 pub(super) struct SessionView {
-    id: String,
+    id: SessionId,
+    #[schemars(example = &"My Chat")]
     name: String,
-    worker_id: Option<String>,
+    /// The worker it is pinned to.
+    worker_id: Option<WorkerId>,
+    /// Whether it is shown before the others.
     pinned: bool,
     archived: bool,
     tags: Vec<String>,
+    /// How many replies were not looked at.
     unread: u32,
     last_message: Option<LastMessage>,
     created_at: Millis,
     updated_at: Millis,
 }
 
-#[derive(Serialize)]
+/// The end of a chat, as a list shows it.
+#[derive(Serialize, JsonSchema)]
 struct LastMessage {
     role: Role,
+    /// How it begins.
     content: String,
+    /// The author's name; empty for the user.
     author: String,
     status: MessageStatus,
     ts: Millis,
@@ -51,9 +61,9 @@ pub(super) fn view(tx: &impl Tx, session: Session) -> Result<SessionView, StoreE
         ts: message.created_at,
     });
     Ok(SessionView {
-        id: session.id.to_string(),
+        id: session.id,
         name: session.name,
-        worker_id: session.worker_id.map(|id| id.to_string()),
+        worker_id: session.worker_id,
         pinned: session.pinned,
         archived: session.archived,
         tags: session.tags,
@@ -64,9 +74,11 @@ pub(super) fn view(tx: &impl Tx, session: Session) -> Result<SessionView, StoreE
     })
 }
 
-#[derive(Deserialize)]
-struct NewSession {
+/// A new chat.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NewSession {
     name: String,
+    /// The worker it is pinned to.
     worker_id: Option<WorkerId>,
 }
 
@@ -102,7 +114,7 @@ pub async fn list_sessions(app: Arc<App>, req: Request) -> Result<Response, ApiE
     Ok(page::answer(&req, &rows, next))
 }
 
-/// `GET /api/local/sessions/{session_id}`.
+/// `GET /api/local/sessions/{session_id}` -- one chat.
 pub async fn get_session(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let session = find(&app, req.path("session_id")?)?;
@@ -110,16 +122,18 @@ pub async fn get_session(app: Arc<App>, req: Request) -> Result<Response, ApiErr
 }
 
 /// What changes of a chat; `worker_id: null` unpins it, which is not the same as leaving it out.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
-#[derive(Default)]
-struct ChangedSession {
+#[schemars(rename = "SessionChange")]
+pub(super) struct ChangedSession {
     name: Option<String>,
+    /// The worker it is pinned to; `null` unpins it.
     #[serde(deserialize_with = "present")]
     worker_id: Option<Option<WorkerId>>,
     pinned: Option<bool>,
     archived: Option<bool>,
     tags: Option<Vec<String>>,
+    /// 0 marks it as read.
     unread: Option<u32>,
 }
 

@@ -7,11 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use hyper::header::HeaderName;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::caller::{Caller, require};
+use super::events::{
+    Delta, Fault, Html, Nothing, OfExecution, OfSession, Partial, Status, Thinking, ToolCall,
+    ToolResult, WorkerChanged,
+};
 use super::{executions, messages, sessions};
 use crate::app::App;
 use crate::feed::{Item, Reader};
@@ -26,6 +31,9 @@ const RENDER_INTERVAL: Duration = Duration::from_millis(150);
 const RENDER_REST_FACTOR: u32 = 20;
 /// Running replies are rendered up to this size, bytes; what follows comes as deltas until the reply is whole.
 const RENDER_BYTES_MAX: usize = 32 * 1024;
+
+/// What the documentation says of `?html=true`.
+pub(super) const HTML: &str = "Adds `html` events: running replies, rendered now and then";
 
 /// Where a client was (HTML, server-sent events).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -138,7 +146,7 @@ impl EventStream {
                 }
                 () = expired => {
                     self.is_over = true;
-                    return Some(frame(None, "expired", &json!({})));
+                    return Some(frame(None, "expired", &Nothing {}));
                 }
             };
             let shown = match item {
@@ -170,18 +178,14 @@ impl EventStream {
                 self.is_over = is_deleted;
                 frame
             }
-            Item::Reset(id) => Some(frame(Some(id), "reset", &json!({}))),
+            Item::Reset(id) => Some(frame(Some(id), "reset", &Nothing {})),
             Item::Partial {
                 execution_id,
                 session_id,
                 text,
             } => {
                 let html = messages::rendered(&text);
-                let data = of(
-                    execution_id,
-                    session_id,
-                    json!({ "text": text, "html": html }),
-                );
+                let data = of(execution_id, session_id, Partial { text, html });
                 Some(frame(None, "partial", &data))
             }
             Item::Delta {
@@ -193,11 +197,7 @@ impl EventStream {
                 if let Some(rendering) = &mut self.rendering {
                     rendering.grown.insert(execution_id, offset + text.len());
                 }
-                let data = of(
-                    execution_id,
-                    session_id,
-                    json!({ "offset": offset, "text": text }),
-                );
+                let data = of(execution_id, session_id, Delta { offset, text });
                 Some(frame(None, "delta", &data))
             }
             Item::Thinking {
@@ -207,7 +207,7 @@ impl EventStream {
             } => Some(frame(
                 None,
                 "thinking",
-                &of(execution_id, session_id, json!({ "text": text })),
+                &of(execution_id, session_id, Thinking { text }),
             )),
         })
     }
@@ -225,99 +225,113 @@ impl EventStream {
         let began = Instant::now();
         let html = messages::rendered(&text);
         rendering.due = Instant::now() + RENDER_INTERVAL.max(began.elapsed() * RENDER_REST_FACTOR);
-        let data = of(
-            execution_id,
-            reply.session_id,
-            json!({ "bytes": shown, "html": html }),
-        );
+        let rendered = Html { bytes: shown, html };
+        let data = of(execution_id, reply.session_id, rendered);
         Some(frame(None, "html", &data))
     }
 
     /// The frame of a stored event: written once, then shared with every other stream that shows it.
     async fn stored(&self, id: u64, event: Event) -> Result<Option<Bytes>, StoreError> {
-        let make = || -> Result<_, StoreError> {
-            let data = self.data(event)?;
-            Ok(data.map(|(name, data)| frame(Some(id), name, &data)))
-        };
-        self.app.frames.get_or_make(id, make).await
+        self.app
+            .frames
+            .get_or_make(id, || self.frame(id, event))
+            .await
     }
 
-    /// Name and data of an event; `None` when what it was about is gone.
-    fn data(&self, event: Event) -> Result<Option<(&'static str, Value)>, StoreError> {
-        let session = event.session_id;
-        let about = |data: Value| match event.execution_id {
-            Some(execution) => of(execution, session, data),
-            None => with_session(session, data),
-        };
+    /// `None` when what the event was about is gone.
+    fn frame(&self, id: u64, event: Event) -> Result<Option<Bytes>, StoreError> {
+        let (session_id, execution_id) = (event.session_id, event.execution_id);
         Ok(Some(match event.body {
-            EventBody::UserMessage { seq } => match self.message(session, seq)? {
-                Some(data) => ("user_message", with_session(session, data)),
-                None => return Ok(None),
-            },
-            EventBody::Reply { seq } => match self.message(session, seq)? {
-                Some(data) => ("message", with_session(session, data)),
-                None => return Ok(None),
-            },
+            EventBody::UserMessage { seq } => {
+                return self.message(id, "user_message", session_id, seq);
+            }
+            EventBody::Reply { seq } => return self.message(id, "message", session_id, seq),
             EventBody::Status {
                 status,
                 queue_position,
                 worker_id,
-            } => (
-                "status",
-                about(json!({
-                    "status": status,
-                    "queue_position": queue_position,
-                    "worker_id": worker_id.map(|id| id.to_string()),
-                    "at": event.at,
-                })),
-            ),
+            } => {
+                let data = Status {
+                    status,
+                    queue_position,
+                    worker_id,
+                    at: event.at,
+                };
+                frame(Some(id), "status", &of(execution_id, session_id, data))
+            }
             EventBody::ToolCall {
-                id,
+                id: call,
                 name,
                 args,
                 offset,
             } => {
-                let args: Value = serde_json::from_str(&args).unwrap_or(Value::String(args));
-                (
-                    "tool_call",
-                    about(json!({ "id": id, "name": name, "args": args, "offset": offset })),
-                )
+                let data = ToolCall {
+                    id: call,
+                    name,
+                    args: serde_json::from_str(&args).unwrap_or(Value::String(args)),
+                    offset,
+                };
+                frame(Some(id), "tool_call", &of(execution_id, session_id, data))
             }
-            EventBody::ToolResult { id, ok, output } => (
-                "tool_result",
-                about(json!({ "id": id, "ok": ok, "output": output })),
-            ),
-            EventBody::Usage(usage) => ("usage", about(json!(usage))),
-            EventBody::Error { error, message } => (
-                "error",
-                about(json!({ "error": error, "message": message })),
-            ),
+            EventBody::ToolResult {
+                id: call,
+                ok,
+                output,
+            } => {
+                let data = ToolResult {
+                    id: call,
+                    ok,
+                    output,
+                };
+                frame(Some(id), "tool_result", &of(execution_id, session_id, data))
+            }
+            EventBody::Usage(usage) => {
+                frame(Some(id), "usage", &of(execution_id, session_id, usage))
+            }
+            EventBody::Error { error, message } => {
+                let data = Fault { error, message };
+                frame(Some(id), "error", &of(execution_id, session_id, data))
+            }
             EventBody::Session => {
-                let Some(id) = session else { return Ok(None) };
+                let Some(session) = session_id else {
+                    return Ok(None);
+                };
                 let view = self.app.store.read(|tx| {
-                    stored_sessions::get(tx, id)?
+                    stored_sessions::get(tx, session)?
                         .map(|found| sessions::view(tx, found))
                         .transpose()
                 })?;
                 match view {
-                    Some(view) => ("session", with_session(session, json!(view))),
+                    Some(data) => frame(Some(id), "session", &OfSession { session_id, data }),
                     None => return Ok(None),
                 }
             }
-            EventBody::Deleted => ("deleted", with_session(session, json!({}))),
-            EventBody::Worker(id) => ("worker", json!({ "worker_id": id.to_string() })),
+            EventBody::Deleted => {
+                let data = Nothing {};
+                frame(Some(id), "deleted", &OfSession { session_id, data })
+            }
+            EventBody::Worker(worker_id) => frame(Some(id), "worker", &WorkerChanged { worker_id }),
         }))
     }
 
-    fn message(&self, session: Option<SessionId>, seq: u64) -> Result<Option<Value>, StoreError> {
-        let Some(session) = session else {
+    fn message(
+        &self,
+        id: u64,
+        name: &str,
+        session_id: Option<SessionId>,
+        seq: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let Some(session) = session_id else {
             return Ok(None);
         };
         let found = self
             .app
             .store
             .read(|tx| stored_messages::get(tx, session, seq))?;
-        Ok(found.map(|message| json!(messages::view(&self.app, message, true))))
+        Ok(found.map(|message| {
+            let data = messages::view(&self.app, message, true);
+            frame(Some(id), name, &OfSession { session_id, data })
+        }))
     }
 }
 
@@ -327,22 +341,24 @@ impl Rendering {
     }
 }
 
-fn of(execution: ExecutionId, session: Option<SessionId>, mut data: Value) -> Value {
-    data["execution_id"] = json!(execution.to_string());
-    with_session(session, data)
-}
-
-fn with_session(session: Option<SessionId>, mut data: Value) -> Value {
-    data["session_id"] = json!(session.map(|id| id.to_string()));
-    data
+fn of<T>(
+    execution_id: impl Into<Option<ExecutionId>>,
+    session_id: Option<SessionId>,
+    data: T,
+) -> OfExecution<T> {
+    OfExecution {
+        execution_id: execution_id.into(),
+        session_id,
+        data,
+    }
 }
 
 /// `message` is what an event without a name is, so replies reach the simplest of clients.
-fn frame(id: Option<u64>, name: &str, data: &Value) -> Bytes {
+fn frame(id: Option<u64>, name: &str, data: &impl Serialize) -> Bytes {
     let id = id.map(|id| id.to_string());
     sse::frame(
         id.as_deref(),
         (name != "message").then_some(name),
-        &data.to_string(),
+        &serde_json::to_string(data).expect("an event is made of what JSON can say"),
     )
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use super::caller::require;
@@ -15,6 +17,29 @@ pub async fn get_health(_app: Arc<App>, _req: Request) -> Result<Response, ApiEr
     Ok(Response::ok(&json!({ "status": "ok" })))
 }
 
+/// Whether the server is of use.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Readiness {
+    status: ReadyWord,
+    /// Whether this is a copy that waits for its confirmation.
+    held: bool,
+    /// What is in the way.
+    reason: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum ReadyWord {
+    Ready,
+    /// It reads, writes and shows, and runs nothing.
+    Held,
+    /// No change is taken until there is space.
+    StorageFull,
+    /// No change is taken: the disk failed.
+    ReadOnly,
+}
+
 /// `GET /readyz` -- whether changes are taken, and whether this is a copy that waits for its confirmation.
 pub async fn get_readiness(app: Arc<App>, _req: Request) -> Result<Response, ApiError> {
     let health = app.journal.health().borrow().clone();
@@ -22,32 +47,46 @@ pub async fn get_readiness(app: Arc<App>, _req: Request) -> Result<Response, Api
     let (status, word, reason) = match health {
         Health::Good if held => {
             let reason = "this is a copy of another hive; its queue waits for POST /api/resume";
-            (StatusCode::OK, "held", Some(reason.to_owned()))
+            (StatusCode::OK, ReadyWord::Held, Some(reason.to_owned()))
         }
-        Health::Good => (StatusCode::OK, "ready", None),
+        Health::Good => (StatusCode::OK, ReadyWord::Ready, None),
         Health::StorageFull => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "storage_full",
+            ReadyWord::StorageFull,
             Some("the disk is full".to_owned()),
         ),
         Health::ReadOnly(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "read_only",
+            ReadyWord::ReadOnly,
             Some("the disk failed to keep a change; the log says more".to_owned()),
         ),
     };
     Ok(Response::json(
         status,
-        &json!({ "status": word, "held": held, "reason": reason }),
+        &Readiness {
+            status: word,
+            held,
+            reason,
+        },
     ))
 }
 
-/// `GET /api/version`.
+/// What answers.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Version {
+    /// Always `skep`.
+    name: &'static str,
+    #[schemars(example = &"0.1.0")]
+    version: &'static str,
+}
+
+/// `GET /api/version` -- what answers.
 pub async fn get_version(_app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    Ok(Response::ok(
-        &json!({ "name": "skep", "version": env!("CARGO_PKG_VERSION") }),
-    ))
+    Ok(Response::ok(&Version {
+        name: "skep",
+        version: env!("CARGO_PKG_VERSION"),
+    }))
 }
 
 /// `GET /api/engines` -- what was found on this machine, and what fixes what is missing.

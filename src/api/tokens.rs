@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::caller::{API_KEY_PREFIX, require};
@@ -16,21 +17,25 @@ use crate::store::accounts;
 /// The longest name of a key, characters.
 const NAME_CHARS_MAX: usize = 100;
 
-#[derive(Serialize)]
-struct TokenView {
-    id: String,
+/// An API key.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
+pub(super) struct TokenView {
+    id: ApiKeyId,
+    #[schemars(example = &"backup script")]
     name: String,
     scopes: Vec<Scope>,
     /// Shown once, when it is made.
     token: Option<String>,
     created_at: Millis,
     expires_at: Option<Millis>,
+    /// When it was last used, to the minute.
     last_used_at: Option<Millis>,
 }
 
 fn view(key: ApiKey, token: Option<String>) -> TokenView {
     TokenView {
-        id: key.id.to_string(),
+        id: key.id,
         name: key.name,
         scopes: key.scopes,
         token,
@@ -98,10 +103,13 @@ pub fn new_api_key(
     Ok((key, token))
 }
 
-#[derive(Deserialize)]
-struct NewToken {
+/// A new API key.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct NewToken {
     name: String,
+    /// At least one.
     scopes: Vec<Scope>,
+    /// When it ends; without, it does not.
     expires_at: Option<Millis>,
 }
 

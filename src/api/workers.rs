@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::caller::require;
@@ -22,36 +23,62 @@ use crate::store::{StoreError, Tx, executions, workers};
 /// The words of `permissions`; what each allows is the engine's to say.
 const PERMISSIONS: [&str; 4] = ["ask", "allow_edits", "allow_all", "read_only"];
 
-#[derive(Serialize)]
-struct WorkerView {
-    id: String,
+/// A worker.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Worker")]
+pub(super) struct WorkerView {
+    id: WorkerId,
+    /// What it is called and called by; unique ignoring case.
+    #[schemars(example = &"Assistant")]
     name: String,
+    /// What it is for; messages are routed by it.
+    #[schemars(example = &"General purpose assistant")]
     description: String,
+    /// What it always keeps in mind.
+    #[schemars(example = &"You are a helpful assistant.")]
     memory: String,
+    /// Where it works: an absolute path.
+    #[schemars(example = &"/home/user/.skep/workers/019ac0de-0000-7000-8000-000000000001")]
     work_dir: String,
-    status: &'static str,
+    status: WorkerStatus,
+    /// The name of its engine; `null` is the default one.
     engine: Option<String>,
+    /// The model; `null` is the engine's own choice.
     model: Option<String>,
     permissions: Option<String>,
+    /// How long a run may take, seconds.
     timeout_s: Option<u32>,
+    /// How many executions wait for it.
     queue_length: u64,
     created_at: Millis,
     updated_at: Millis,
 }
 
+/// Derived from its executions.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum WorkerStatus {
+    /// Nothing runs.
+    Idle,
+    /// An execution of it runs.
+    Working,
+    /// Its last execution failed.
+    Error,
+}
+
 fn view(app: &App, tx: &impl Tx, worker: Worker) -> Result<WorkerView, StoreError> {
     let activity = executions::activity(tx, Some(worker.id))?;
     let status = match activity {
-        executions::Activity { running: true, .. } => "working",
+        executions::Activity { running: true, .. } => WorkerStatus::Working,
         executions::Activity {
             last: Some(ExecutionStatus::Failed),
             ..
-        } => "error",
-        _ => "idle",
+        } => WorkerStatus::Error,
+        _ => WorkerStatus::Idle,
     };
     let work_dir = app.data.work_dir(worker.id, &worker.work_dir);
     Ok(WorkerView {
-        id: worker.id.to_string(),
+        id: worker.id,
         name: worker.name,
         description: worker.description,
         memory: worker.memory,
@@ -73,20 +100,31 @@ pub(super) fn given(text: String) -> Option<String> {
 }
 
 /// What a client may say of a worker. For a `PUT`, what is absent stays and `""` clears.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "WorkerChange")]
 pub(super) struct WorkerBody {
-    name: Option<String>,
-    description: Option<String>,
-    memory: Option<String>,
-    work_dir: Option<String>,
-    engine: Option<String>,
-    model: Option<String>,
-    permissions: Option<String>,
+    /// 1 to 100 characters; not `bee`, and no other worker's.
+    pub(super) name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) memory: Option<String>,
+    /// An absolute path; `""` is a directory that Skep makes.
+    pub(super) work_dir: Option<String>,
+    /// A name from `GET /api/engines`.
+    pub(super) engine: Option<String>,
+    pub(super) model: Option<String>,
+    /// `ask`, `allow_edits`, `allow_all` or `read_only`.
+    pub(super) permissions: Option<String>,
     /// `null`, like 0, is the default.
     #[serde(deserialize_with = "present")]
-    timeout_s: Option<Option<u64>>,
+    pub(super) timeout_s: Option<Option<u64>>,
 }
+
+/// A new worker: only its name is required.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("required" = ["name"]))]
+pub(super) struct NewWorker(WorkerBody);
 
 /// A field for which `null` is a value, which is not the same as leaving it out.
 pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
@@ -181,7 +219,7 @@ fn permissions(word: &str) -> Result<String, Invalid> {
 /// `POST /api/workers` -- makes a worker; only its name is required.
 pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    let body: WorkerBody = req.json().await?;
+    let NewWorker(body) = req.json().await?;
     let patch = body.parse(&app)?;
     let name = patch
         .name
@@ -237,7 +275,7 @@ pub async fn list_workers(app: Arc<App>, req: Request) -> Result<Response, ApiEr
     Ok(page::answer(&req, &rows, next))
 }
 
-/// `GET /api/workers/{worker_id}`.
+/// `GET /api/workers/{worker_id}` -- one worker.
 pub async fn get_worker(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let worker = find(&app, req.path("worker_id")?)?;

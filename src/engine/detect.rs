@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
@@ -27,7 +28,7 @@ const VERSION_BYTES_MAX: u64 = 4 * 1024;
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// An engine as `GET /api/engines` and `skep engines` show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EngineStatus {
     /// Its name, as in a worker's `engine`.
     pub name: String,

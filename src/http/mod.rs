@@ -48,6 +48,7 @@ pub mod assets;
 pub mod body;
 pub mod compression;
 pub mod conditional;
+pub mod doc;
 pub mod error;
 pub mod forwarded;
 pub mod origin;

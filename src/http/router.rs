@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hyper::Method;
 
+use super::doc::RouteDoc;
 use super::error::ApiError;
 use super::rate_limit::UNLIMITED;
 use super::request::{Request, percent_decode};
@@ -58,6 +59,8 @@ pub struct Route<S> {
     pub pattern: &'static str,
     /// What differs from the rule.
     pub policy: Policy,
+    /// What it takes and answers.
+    pub doc: RouteDoc,
     handler: Handler<S>,
 }
 
@@ -85,6 +88,7 @@ impl<S> Route<S> {
                 idempotent: false,
                 deprecated: None,
             },
+            doc: RouteDoc::new(std::any::type_name::<H>()),
             handler: Box::new(move |state, request| Box::pin(handler(state, request))),
         }
     }
@@ -143,6 +147,11 @@ impl<S> Route<S> {
             link,
         });
         self
+    }
+
+    /// The names of the values in its path, in order.
+    pub fn values(&self) -> impl Iterator<Item = &'static str> {
+        segments(self.pattern).filter_map(value_name)
     }
 
     pub(super) fn call(&self, state: Arc<S>, request: Request) -> Answer {
@@ -270,7 +279,7 @@ impl<S> Router<S> {
         let Some(route) = node.routes.iter().find(|route| route.method == *method) else {
             return Found::OtherMethods(allowed(node));
         };
-        let names = segments(route.pattern).filter_map(value_name);
+        let names = route.values();
         let mut values = Vec::with_capacity(raw.len());
         for (name, value) in names.zip(raw) {
             // A value that is no text is the name of nothing.

@@ -1,5 +1,6 @@
 //! The account, its sign-ins and its API keys. Secrets are here only as hashes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ApiKeyId, LoginId, Millis};
@@ -54,7 +55,7 @@ pub struct ApiKey {
 }
 
 /// What a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Every GET but the backup.

@@ -1,5 +1,6 @@
 //! An execution: one run of an engine for one message.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ExecutionId, MessageId, Millis, SessionId, WorkerId};
@@ -69,7 +70,7 @@ pub fn log_path(id: ExecutionId, created_at: Millis) -> String {
 }
 
 /// `pending → running → completed | failed | cancelled`; a pending one may also be cancelled or fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStatus {
     /// In the queue.
@@ -125,7 +126,7 @@ impl ExecutionStatus {
 }
 
 /// Why a worker answers a message; API.md's order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Routing {
     /// The message named its `worker_id`.
@@ -143,7 +144,7 @@ pub enum Routing {
 }
 
 /// Tokens and cost, as far as the engine says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens read.
     pub input_tokens: Option<u64>,

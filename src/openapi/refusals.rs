@@ -1,0 +1,109 @@
+//! Why a route may say no: what follows from its policy, its path and what it takes, and what it says itself.
+
+use std::collections::BTreeMap;
+
+use hyper::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::operation::headers;
+use crate::http::ErrorCode::{self, *};
+use crate::http::Route;
+use crate::http::doc::{BodyDoc, Content};
+
+/// Every code by its status.
+pub(super) fn of<S>(route: &Route<S>) -> BTreeMap<StatusCode, Vec<ErrorCode>> {
+    let Route { policy, doc, .. } = route;
+    // Whatever the route: these are said before it is known, or because the server is not well.
+    let mut codes = vec![
+        OriginNotAllowed,
+        HostNotAllowed,
+        PayloadTooLarge,
+        UriTooLong,
+        HeadersTooLarge,
+        RateLimited,
+        Internal,
+        Overloaded,
+        ShuttingDown,
+    ];
+    if !policy.public {
+        codes.extend([MissingToken, InvalidToken, ExpiredToken]);
+        if policy.scope != "read" {
+            codes.push(Forbidden);
+        }
+    }
+    if route.values().next().is_some() {
+        codes.push(NotFound);
+    }
+    let streams = |content: &Content| matches!(content, Content::Events(_));
+    if !doc.query.is_empty() || doc.is_paged || doc.answers.iter().any(|a| streams(&a.content)) {
+        codes.push(BadRequest);
+    }
+    match &doc.body {
+        Some(BodyDoc::Json { .. }) => {
+            codes.extend([
+                InvalidJson,
+                BadRequest,
+                UnsupportedMediaType,
+                ValidationFailed,
+            ]);
+        }
+        Some(BodyDoc::File { .. }) => codes.extend([BadRequest, UnsupportedMediaType]),
+        None => {}
+    }
+    if doc
+        .answers
+        .iter()
+        .any(|answer| matches!(answer.content, Content::File(_)))
+    {
+        codes.push(RangeNotSatisfiable);
+    }
+    if policy.idempotent {
+        codes.extend([BadRequest, IdempotencyInProgress, IdempotencyKeyReused]);
+    }
+    if route.method != Method::GET {
+        codes.extend([StorageFull, ReadOnly]);
+    }
+    codes.extend(&doc.refusals);
+    let mut by_status: BTreeMap<StatusCode, Vec<ErrorCode>> = BTreeMap::new();
+    // In the order of the contract, each of them once.
+    for code in ErrorCode::ALL.iter().filter(|code| codes.contains(code)) {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status
+}
+
+/// A reference to the answer with these codes, which routes share.
+pub(super) fn response(
+    status: StatusCode,
+    codes: &[ErrorCode],
+    shared: &mut Map<String, Value>,
+) -> Value {
+    let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let name = format!("{}.{}", status.as_str(), words.join("."));
+    let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+    shared.entry(name).or_insert_with(|| {
+        let mut names = vec!["X-Request-Id"];
+        match status {
+            StatusCode::UNAUTHORIZED => names.push("WWW-Authenticate"),
+            StatusCode::TOO_MANY_REQUESTS => {
+                names.extend(["Retry-After", "RateLimit", "RateLimit-Policy"]);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => names.push("Retry-After"),
+            _ => {}
+        }
+        json!({
+            "description": words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+            "headers": headers(&names),
+            "content": { "application/json": { "schema": schema(codes) } },
+        })
+    });
+    reference
+}
+
+pub(super) fn schema(codes: &[ErrorCode]) -> Value {
+    let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    json!({
+        "$ref": "#/components/schemas/Error",
+        "properties": { "error": { "enum": words } },
+    })
+}
