@@ -37,6 +37,13 @@ pub struct Policy {
     pub deprecated: Option<Deprecation>,
 }
 
+impl Policy {
+    /// Whether it counts against a rate limit at all.
+    pub fn is_limited(&self) -> bool {
+        self.rate != UNLIMITED
+    }
+}
+
 /// That a route goes away: RFC 9745 and RFC 8594.
 #[derive(Debug, Clone, Copy)]
 pub struct Deprecation {

@@ -6,8 +6,6 @@ use super::{About, Types, curl, refusals};
 use crate::http::doc::{AnswerDoc, BodyDoc, Content, EventDoc, QueryDoc, RouteDoc};
 use crate::http::{Policy, Route};
 
-/// The headers that every answer of ours may have.
-const EVERYWHERE: [&str; 3] = ["X-Request-Id", "RateLimit", "RateLimit-Policy"];
 /// The headers of a file.
 const OF_FILES: [&str; 5] = [
     "ETag",
@@ -34,7 +32,7 @@ pub(super) fn operation<S>(
         "responses": responses(route, types, shared),
         "security": security(policy),
         "x-scope": if policy.public { Value::Null } else { policy.scope.into() },
-        "x-rate-limit": policy.rate,
+        "x-rate-limit": policy.is_limited().then_some(policy.rate),
         "x-codeSamples": [{ "lang": "Shell", "label": "curl", "source": curl::source(route) }],
     });
     if let Some(body) = &doc.body {
@@ -204,7 +202,9 @@ fn responses<S>(route: &Route<S>, types: &mut Types, shared: &mut Map<String, Va
             part["headers"]["Content-Range"] = header("Content-Range");
             part["content"] = json!({ content_type: {} });
             all.insert("206".to_owned(), part);
-            let headers = headers(EVERYWHERE.iter().chain(&OF_FILES));
+            let mut names = headers_of_all(&route.policy);
+            names.extend(OF_FILES);
+            let headers = headers(&names);
             let unchanged =
                 json!({ "description": "It is still that version.", "headers": headers });
             all.insert("304".to_owned(), unchanged);
@@ -228,9 +228,21 @@ fn responses<S>(route: &Route<S>, types: &mut Types, shared: &mut Map<String, Va
     all.into()
 }
 
+/// The headers that every answer of a route may have.
+fn headers_of_all(policy: &Policy) -> Vec<&'static str> {
+    let mut names = vec!["X-Request-Id"];
+    if policy.is_limited() {
+        names.extend(["RateLimit", "RateLimit-Policy"]);
+    }
+    if policy.deprecated.is_some() {
+        names.extend(["Deprecation", "Sunset", "Link"]);
+    }
+    names
+}
+
 fn response<S>(route: &Route<S>, answer: &AnswerDoc, types: &mut Types) -> Value {
     let Route { policy, doc, .. } = route;
-    let mut names: Vec<&str> = EVERYWHERE.to_vec();
+    let mut names = headers_of_all(policy);
     if answer.status.as_u16() == 201 {
         names.push("Location");
     }
@@ -239,9 +251,6 @@ fn response<S>(route: &Route<S>, answer: &AnswerDoc, types: &mut Types) -> Value
     }
     if policy.idempotent {
         names.push("Idempotent-Replayed");
-    }
-    if policy.deprecated.is_some() {
-        names.extend(["Deprecation", "Sunset", "Link"]);
     }
     let (says, content) = match &answer.content {
         Content::Json(schema) => {

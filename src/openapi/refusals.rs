@@ -20,11 +20,13 @@ pub(super) fn of<S>(route: &Route<S>) -> BTreeMap<StatusCode, Vec<ErrorCode>> {
         PayloadTooLarge,
         UriTooLong,
         HeadersTooLarge,
-        RateLimited,
         Internal,
         Overloaded,
         ShuttingDown,
     ];
+    if policy.is_limited() {
+        codes.push(RateLimited);
+    }
     if !policy.public {
         codes.extend([MissingToken, InvalidToken, ExpiredToken]);
         if policy.scope != "read" {
