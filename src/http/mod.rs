@@ -65,6 +65,7 @@ mod socket;
 pub mod sse;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use assets::Assets;
 pub use body::Body;

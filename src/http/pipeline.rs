@@ -30,6 +30,7 @@ use super::request_id::RequestId;
 use super::response::Response;
 use super::router::{Deprecation, Found, Policy, Route, Router};
 use super::server::{Limits, Server};
+use super::whole::Whole;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -219,8 +220,8 @@ impl<S: Authenticate> Pipeline<S> {
         Ok(Some(caller))
     }
 
-    /// Runs the handler. One that may change something runs in its own task, so that a client that hangs up does not
-    /// tear it; one that only reads ends with its client. Neither can take the connection down by panicking.
+    /// Runs the handler. One that may change something goes on when its client hangs up, so that it is not torn; one that
+    /// only reads ends with its client. Neither can take the connection down by panicking.
     async fn run(&self, route: Arc<Route<S>>, request: Request) -> Result<Response, ApiError> {
         let safe = *request.method() == Method::GET;
         let handler = AssertUnwindSafe(route.call(Arc::clone(&self.state), request)).catch_unwind();
@@ -228,12 +229,12 @@ impl<S: Authenticate> Pipeline<S> {
             handler.await
         } else {
             let running = self.running.enter();
-            let task = tokio::spawn(async move {
+            Whole::new(async move {
                 let outcome = handler.await;
                 drop(running);
                 outcome
-            });
-            task.await.map_err(ApiError::internal)?
+            })
+            .await
         };
         outcome.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
     }
