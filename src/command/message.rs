@@ -160,12 +160,16 @@ pub(super) fn enqueue(cx: &mut Apply<'_>, execution: &Execution) -> Result<(), R
         queue_position: u32::try_from(before).unwrap_or(u32::MAX),
         worker_id: execution.worker_id,
     };
-    Ok(cx.emit(
+    cx.emit(
         execution.session_id,
         Some(execution.id),
         execution.created_at,
         status,
-    )?)
+    )?;
+    if let Some(queued) = cx.added.last_mut() {
+        queued.may_start = !running;
+    }
+    Ok(())
 }
 
 fn replaced(cx: &Apply<'_>, session: &Session, id: MessageId) -> Result<Message, Rejection> {

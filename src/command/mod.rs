@@ -212,6 +212,8 @@ pub struct Added {
     pub execution_id: Option<ExecutionId>,
     /// Whether that execution ended with it.
     pub is_end: bool,
+    /// Whether that execution was queued with it, and its worker runs nothing.
+    pub may_start: bool,
 }
 
 impl<'a> Apply<'a> {
@@ -245,6 +247,7 @@ impl<'a> Apply<'a> {
             session_id,
             execution_id,
             is_end,
+            may_start: false,
         });
         Ok(())
     }

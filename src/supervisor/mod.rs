@@ -74,11 +74,12 @@ pub struct Wake {
 }
 
 impl Wake {
-    /// Looks at events that have just become durable; called on the journal's thread.
+    /// Looks at events that have just become durable; called by the journal's writer. One who queues up behind a run of
+    /// its own worker is seen when that run ends.
     pub fn see(&self, added: &[Added]) {
         if added.iter().any(|event| event.is_end) {
             self.freed();
-        } else if added.iter().any(|event| event.execution_id.is_some()) {
+        } else if added.iter().any(|event| event.may_start) {
             self.notify.notify_one();
         }
     }
