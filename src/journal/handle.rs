@@ -1,13 +1,14 @@
 //! What the rest of Skep holds of the journal: a place to submit changes to.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
 use super::materialise::Opened;
+use super::queue::Queue;
 use super::writer::{Job, Observer, Submission, Writer, WriterLimits};
 use crate::command::{Outcome, Refusal, Submit};
 use crate::data_dir::DataDir;
@@ -51,7 +52,7 @@ pub enum Health {
 /// The journal, open. Cloning it gives another handle to the same one.
 #[derive(Clone)]
 pub struct Journal {
-    jobs: SyncSender<Job>,
+    queue: Arc<Queue>,
     health: watch::Receiver<Health>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -74,7 +75,6 @@ impl Journal {
             snapshots: data.snapshots(),
             store: opened.store,
             log: opened.log,
-            jobs: receiver,
             own_jobs: jobs.clone(),
             observer,
             health: health_sender,
@@ -82,11 +82,15 @@ impl Journal {
             clock,
             state: Default::default(),
         };
+        let queue = Arc::new(Queue::new(jobs, writer));
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer.run())?;
+            .spawn({
+                let queue = queue.clone();
+                move || queue.run(&receiver)
+            })?;
         Ok(Self {
-            jobs,
+            queue,
             health,
             thread: Arc::new(Mutex::new(Some(thread))),
         })
@@ -95,10 +99,10 @@ impl Journal {
     /// Makes a change. When this returns `Ok`, it is on disk and every reader sees it.
     pub async fn submit<C: Submit>(&self, change: C) -> Result<C::Outcome, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Submit(Box::new(Submission {
+        self.queue.submit(Box::new(Submission {
             command: change.into(),
             answer,
-        })))?;
+        }))?;
         let outcome: Outcome = answered.await.map_err(|_| SubmitError::Closed)??;
         C::outcome(outcome)
             .ok_or_else(|| SubmitError::Internal("another command's outcome".to_owned()))
@@ -107,7 +111,7 @@ impl Journal {
     /// Forgets for good what was deleted: writes a snapshot and removes everything older.
     pub async fn purge(&self) -> Result<(), SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Purge(answer))?;
+        self.queue.send(Job::Purge(answer))?;
         answered.await.map_err(|_| SubmitError::Closed)?
     }
 
@@ -119,9 +123,10 @@ impl Journal {
     /// Writes what waits, makes the tables durable and ends the writer.
     pub async fn close(&self) {
         let (answer, answered) = oneshot::channel();
-        let jobs = self.jobs.clone();
+        let queue = self.queue.clone();
         // The queue may be full: this waits its turn, away from the runtime's threads.
-        let sent = tokio::task::spawn_blocking(move || jobs.send(Job::Close(answer)).is_ok()).await;
+        let sent =
+            tokio::task::spawn_blocking(move || queue.send_patiently(Job::Close(answer))).await;
         if matches!(sent, Ok(true)) {
             let _ = answered.await;
         }
@@ -133,12 +138,5 @@ impl Journal {
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-    }
-
-    fn send(&self, job: Job) -> Result<(), SubmitError> {
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => SubmitError::Overloaded,
-            TrySendError::Disconnected(_) => SubmitError::Closed,
-        })
     }
 }

@@ -1,9 +1,9 @@
 //! The journal: every change Skep ever made, in order, on disk before anyone hears of it.
 //!
-//! Owns: the bytes of `journal/` and `snapshots/`, every sync they need, and the one thread through which changes go. Must
+//! Owns: the bytes of `journal/` and `snapshots/`, every sync they need, and the one writer through which changes go. Must
 //! never know: nouns, HTTP. Below [`log`] and [`snapshot`] a payload is bytes with a version; `writer.rs` and
 //! [`materialise`] alone know that it is a command and that there are tables. Start reading at [`Journal`], then
-//! `writer.rs`, then [`log`].
+//! `queue.rs`, `writer.rs`, then [`log`].
 
 mod active;
 mod blocks;
@@ -13,6 +13,7 @@ pub mod format;
 mod handle;
 pub mod log;
 pub mod materialise;
+mod queue;
 pub mod reader;
 pub mod rebuild;
 mod repair;

@@ -1,4 +1,4 @@
-//! The writer: one thread through which every change goes.
+//! The writer: through it, alone and one batch after the other, every change goes. `queue.rs` says on whose thread.
 //!
 //! A batch is applied to the tables, appended to the journal with one sync, committed, shown to streams and answered, in
 //! this order: nobody hears of a change that could still be lost, and nothing is in the journal that the tables refuse.
@@ -6,7 +6,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{oneshot, watch};
@@ -29,7 +28,7 @@ pub(super) const PAYLOAD_VERSION: u16 = 1;
 pub const FREE_BYTES_MIN: u64 = 16 << 20;
 
 /// The wait after which an idle writer makes a checkpoint.
-const CHECKPOINT_IDLE: Duration = Duration::from_millis(1_500);
+pub(super) const CHECKPOINT_IDLE: Duration = Duration::from_millis(1_500);
 
 /// The longest time a busy writer goes without a checkpoint.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -39,6 +38,8 @@ pub(super) enum Job {
     Submit(Box<Submission>),
     /// Forgets deleted things now: a new snapshot, and nothing older.
     Purge(oneshot::Sender<Result<(), SubmitError>>),
+    /// Somebody wrote on a thread of its own: the journal's thread has to look after what follows.
+    Tend,
     /// A snapshot was written (or not).
     SnapshotDone(Result<u64, String>),
     Close(oneshot::Sender<()>),
@@ -73,7 +74,6 @@ pub(super) struct Writer {
     pub(super) snapshots: PathBuf,
     pub(super) store: Arc<Store>,
     pub(super) log: Log,
-    pub(super) jobs: Receiver<Job>,
     pub(super) own_jobs: std::sync::mpsc::SyncSender<Job>,
     pub(super) observer: Observer,
     pub(super) health: watch::Sender<Health>,
@@ -86,7 +86,8 @@ pub(super) struct Writer {
 #[derive(Default)]
 pub(super) struct State {
     /// Bytes appended since the last checkpoint.
-    dirty_bytes: u64,
+    pub(super) dirty_bytes: u64,
+    last_write: Option<Instant>,
     last_checkpoint: Option<Instant>,
     /// The journal has records that the tables lack, because redb could not commit.
     tables_are_behind: bool,
@@ -97,76 +98,14 @@ pub(super) struct State {
 }
 
 /// A command on its way through a batch.
-struct Pending {
+pub(super) struct Pending {
     submission: Box<Submission>,
-    payload: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn run(mut self) {
-        let mut batch = Vec::with_capacity(self.limits.batch_commands_max);
-        loop {
-            let wait = if self.state.dirty_bytes > 0 {
-                CHECKPOINT_IDLE
-            } else {
-                Duration::from_secs(60)
-            };
-            let job = match self.jobs.recv_timeout(wait) {
-                Ok(job) => job,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.checkpoint();
-                    self.rotate_if_due();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => return self.close(),
-            };
-            let mut job = Some(job);
-            let mut bytes = 0;
-            while let Some(next) = job.take() {
-                match next {
-                    Job::Submit(submission) => {
-                        if let Some(pending) = encode(submission) {
-                            bytes += pending.payload.len();
-                            batch.push(pending);
-                        }
-                        let is_full = batch.len() >= self.limits.batch_commands_max
-                            || bytes + super::format::PAYLOAD_BYTES_MAX
-                                > super::format::BATCH_BYTES_MAX;
-                        if !is_full {
-                            job = self.jobs.try_recv().ok();
-                        }
-                    }
-                    other => {
-                        self.write_all(std::mem::take(&mut batch));
-                        match other {
-                            Job::Submit(_) => {}
-                            Job::Purge(answer) => self.purge(answer),
-                            Job::SnapshotDone(result) => self.snapshot_done(result),
-                            Job::Close(answer) => {
-                                self.close();
-                                let _ = answer.send(());
-                                return;
-                            }
-                        }
-                    }
-                }
-            }
-            self.write_all(std::mem::take(&mut batch));
-            let is_due = self.state.dirty_bytes >= self.limits.checkpoint_dirty_bytes
-                || (self.state.dirty_bytes > 0
-                    && self
-                        .state
-                        .last_checkpoint
-                        .is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL));
-            if is_due {
-                self.checkpoint();
-            }
-            self.rotate_if_due();
-        }
-    }
-
     /// Writes a batch; when one of its commands breaks it, its commands one by one.
-    fn write_all(&mut self, batch: Vec<Pending>) {
+    pub(super) fn write_all(&mut self, batch: Vec<Pending>) {
         if batch.is_empty() {
             return;
         }
@@ -226,7 +165,10 @@ impl Writer {
             let _ = tx.abort();
         } else {
             match self.log.append_batch(&frames) {
-                Ok(appended) => self.state.dirty_bytes += appended.bytes,
+                Ok(appended) => {
+                    self.state.dirty_bytes += appended.bytes;
+                    self.state.last_write = Some(Instant::now());
+                }
                 Err(error) => {
                     let _ = tx.abort();
                     let error = self.journal_failed(error);
@@ -336,8 +278,23 @@ impl Writer {
         }
     }
 
+    /// Whether so much was written, or so long ago, that a checkpoint cannot wait for an idle moment.
+    pub(super) fn checkpoint_is_due(&self) -> bool {
+        let state = &self.state;
+        let is_old = |at: Instant| at.elapsed() >= CHECKPOINT_INTERVAL;
+        state.dirty_bytes >= self.limits.checkpoint_dirty_bytes
+            || (state.dirty_bytes > 0 && state.last_checkpoint.is_none_or(is_old))
+    }
+
+    /// Whether nothing was written for a while.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state
+            .last_write
+            .is_none_or(|at| at.elapsed() >= CHECKPOINT_IDLE)
+    }
+
     /// Makes the tables durable, so that a start has little to replay.
-    fn checkpoint(&mut self) {
+    pub(super) fn checkpoint(&mut self) {
         if self.state.dirty_bytes == 0
             || self.state.tables_are_behind
             || self.log.failure().is_some()
@@ -358,7 +315,7 @@ impl Writer {
         }
     }
 
-    fn rotate_if_due(&mut self) {
+    pub(super) fn rotate_if_due(&mut self) {
         let is_large = self.log.active_bytes() >= self.segment_bytes();
         let is_old = u128::from(self.log.active_age_ms((self.clock)()))
             >= self.limits.segment_age_max.as_millis();
@@ -410,7 +367,7 @@ impl Writer {
         }
     }
 
-    fn snapshot_done(&mut self, result: Result<u64, String>) {
+    pub(super) fn snapshot_done(&mut self, result: Result<u64, String>) {
         self.state.snapshot_running = false;
         let purges = std::mem::take(&mut self.state.purging);
         match result {
@@ -468,7 +425,7 @@ impl Writer {
         Ok(())
     }
 
-    fn purge(&mut self, answer: oneshot::Sender<Result<(), SubmitError>>) {
+    pub(super) fn purge(&mut self, answer: oneshot::Sender<Result<(), SubmitError>>) {
         self.state.purges.push(answer);
         // A snapshot that is being written may still hold what has to go.
         if !self.state.snapshot_running {
@@ -484,7 +441,7 @@ impl Writer {
         }
     }
 
-    fn close(mut self) {
+    pub(super) fn close(mut self) {
         self.checkpoint();
         self.store.close();
         if self.log.failure().is_none()
@@ -518,7 +475,7 @@ fn apply_all(tx: &WriteTx, batch: &[Pending], first_seq: u64) -> Result<Applied,
     Ok((results, cx.added))
 }
 
-fn encode(submission: Box<Submission>) -> Option<Pending> {
+pub(super) fn encode(submission: Box<Submission>) -> Option<Pending> {
     match command::encode(&submission.command) {
         Ok(payload) if payload.len() <= super::format::PAYLOAD_BYTES_MAX => Some(Pending {
             submission,

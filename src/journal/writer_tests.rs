@@ -21,7 +21,9 @@ use crate::model::{
     Account, EventBody, ExecutionId, ExecutionStatus, Ids, Routing, SessionId, Usage, WorkDir,
     Worker,
 };
-use crate::store::{Store, StoreError, copy, events, executions, messages, sessions, workers};
+use crate::store::{
+    Store, StoreError, copy, events, executions, messages, meta, sessions, workers,
+};
 
 const CACHE: usize = 1 << 20;
 const NOW: u64 = 1_795_305_600_000;
@@ -45,13 +47,19 @@ fn limits() -> WriterLimits {
 
 impl Hive {
     fn open(root: &Path) -> Self {
+        Self::open_with(root, |_| {})
+    }
+
+    fn open_with(root: &Path, observer: impl Fn(&[Added]) + Send + 'static) -> Self {
         let data = DataDir::open(root).unwrap();
         let opened = materialise::open(&Disk::real(), &data, CACHE, NOW).unwrap();
         let store = opened.store.clone();
         let added = Arc::new(Mutex::new(Vec::new()));
         let seen = added.clone();
-        let observer =
-            Box::new(move |events: &[Added]| seen.lock().unwrap().extend_from_slice(events));
+        let observer = Box::new(move |events: &[Added]| {
+            observer(events);
+            seen.lock().unwrap().extend_from_slice(events);
+        });
         let journal =
             Journal::start(opened, Disk::real(), &data, limits(), || NOW, observer).unwrap();
         Self {
@@ -288,7 +296,6 @@ async fn live(hive: &Hive) {
 }
 
 /// The journal alone gives the same tables, byte for byte, also after refusals.
-#[tokio::test]
 async fn replay_gives_the_same_tables() {
     let root = TempDir::new().unwrap();
     let hive = Hive::open(root.path());
@@ -408,7 +415,6 @@ async fn tables_are_trusted_only_where_they_were_written() {
 }
 
 /// A crash loses nothing that was answered: the tables are at their last checkpoint, the journal has the rest.
-#[tokio::test]
 async fn what_was_answered_is_there_after_a_crash() {
     let root = TempDir::new().unwrap();
     let crashed = TempDir::new().unwrap();
@@ -472,7 +478,6 @@ async fn a_reply_and_its_execution_end_in_one_step() {
 }
 
 /// A failed sync is final: no change is taken, reading goes on.
-#[tokio::test]
 async fn a_failed_sync_ends_all_writing() {
     let root = TempDir::new().unwrap();
     let (faulty, store, journal, added) = on_faulty_disk(root.path());
@@ -511,7 +516,6 @@ async fn a_failed_sync_ends_all_writing() {
 }
 
 /// A full disk refuses, loses nothing, and goes on once there is room.
-#[tokio::test]
 async fn a_full_disk_refuses_and_goes_on() {
     let root = TempDir::new().unwrap();
     let (faulty, store, journal, _) = on_faulty_disk(root.path());
@@ -550,4 +554,119 @@ async fn a_full_disk_refuses_and_goes_on() {
     assert_eq!(posted.seq, kept as u64 + 1);
     assert_eq!(*journal.health().borrow(), Health::Good);
     journal.close().await;
+}
+
+/// These promises hold on both ways: queued for the journal's thread, and written at once on the caller's.
+macro_rules! on_both_ways {
+    ($($promise:ident),+ $(,)?) => {
+        mod queued {$(
+            #[tokio::test]
+            async fn $promise() {
+                super::$promise().await;
+            }
+        )+}
+        mod at_once {$(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::$promise().await;
+            }
+        )+}
+    };
+}
+on_both_ways!(
+    replay_gives_the_same_tables,
+    what_was_answered_is_there_after_a_crash,
+    a_failed_sync_ends_all_writing,
+    a_full_disk_refuses_and_goes_on,
+    a_panic_is_an_answer,
+);
+
+/// Whoever writes on its own thread is told of a panic and lives on; so do the tables.
+async fn a_panic_is_an_answer() {
+    let root = TempDir::new().unwrap();
+    let hive = Hive::open(root.path());
+    let session = hive.session("chat").await;
+    let bad = hive
+        .journal
+        .submit(Panic {
+            after_writing: session,
+        })
+        .await;
+    assert!(matches!(bad, Err(SubmitError::Internal(_))), "{bad:?}");
+    let posted = hive.journal.submit(post(session, "one")).await.unwrap();
+    assert_eq!(posted.seq, 1);
+    hive.remade_the_same(root.path()).await;
+}
+
+/// A lone change costs no second thread; many at once share syncs; both ways mixed lose nothing and keep the order of
+/// each caller.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lone_and_crowded_changes_keep_their_order() {
+    const CALLERS: u64 = 8;
+    const EACH: u64 = 60;
+    let root = TempDir::new().unwrap();
+    let writers = Arc::new(Mutex::new(Vec::new()));
+    let seen = writers.clone();
+    let hive = Hive::open_with(root.path(), move |_: &[Added]| {
+        let thread = std::thread::current();
+        seen.lock().unwrap().push(thread.name() == Some("journal"));
+    });
+    let session = hive.session("alone").await;
+    for seq in 1..=EACH {
+        let posted = hive.journal.submit(post(session, "alone")).await.unwrap();
+        assert_eq!(posted.seq, seq);
+    }
+    let lone = std::mem::take(&mut *writers.lock().unwrap());
+    assert_eq!(lone.len() as u64, EACH + 1);
+    assert!(
+        lone.contains(&false),
+        "a lone change was never written at once"
+    );
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let journal = hive.journal.clone();
+            tokio::spawn(async move {
+                let id = Ids.next();
+                let create = CreateSession {
+                    id,
+                    name: "crowded".to_owned(),
+                    worker_id: None,
+                    at: NOW,
+                };
+                journal.submit(create).await.unwrap();
+                for seq in 1..=EACH {
+                    let posted = journal.submit(post(id, "crowded")).await.unwrap();
+                    assert_eq!(posted.seq, seq);
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let queued = executions::queue_length(&hive.store.view().unwrap()).unwrap();
+    assert_eq!(queued, (CALLERS + 1) * EACH);
+    hive.remade_the_same(root.path()).await;
+}
+
+/// The journal's thread makes checkpoints also of what others wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn lone_changes_come_to_a_checkpoint() {
+    let root = TempDir::new().unwrap();
+    let hive = Hive::open(root.path());
+    let session = hive.session("chat").await;
+    let position = || {
+        let position = hive.store.read(|tx| meta::get(tx, meta::POSITION));
+        position
+            .unwrap()
+            .map_or(0, |(_, _, seq): (u64, u64, u64)| seq)
+    };
+    let text = "x".repeat(100_000);
+    let begin = position();
+    let bytes = limits().checkpoint_dirty_bytes as usize;
+    for _ in 0..=2 * bytes / text.len() {
+        hive.journal.submit(post(session, &text)).await.unwrap();
+    }
+    assert!(position() > begin, "more than is due and no checkpoint");
+    hive.close().await;
 }
