@@ -26,7 +26,7 @@ pub(super) fn text(log: &Path, parser: &mut dyn Parser) -> io::Result<String> {
         }
         number += pieces.len() as u64;
         for piece in pieces.iter().filter(|piece| piece.stream == Stream::Stdout) {
-            let end = piece.offset + u64::from(piece.bytes);
+            let end = piece.end();
             let mut offset = piece.offset;
             while offset < end {
                 let bytes = reader.read_range(offset, (end - offset).min(READ_BYTES_MAX as u64))?;

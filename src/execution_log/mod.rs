@@ -47,6 +47,11 @@ pub struct Piece {
 pub const INDEX_RECORD_BYTES: usize = 24;
 
 impl Piece {
+    /// The first byte after it. A damaged record can say anything, so this is the largest number where there is none.
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.bytes))
+    }
+
     fn encode(&self) -> [u8; INDEX_RECORD_BYTES] {
         let mut record = [0; INDEX_RECORD_BYTES];
         record[0..8].copy_from_slice(&self.offset.to_le_bytes());

@@ -133,7 +133,7 @@ pub(super) fn trusted_index(
     let mut records = index_bytes / INDEX_RECORD_BYTES as u64;
     while let Some(last) = records.checked_sub(1) {
         match piece_at(last)? {
-            Some(piece) if piece.offset + u64::from(piece.bytes) <= log_bytes => break,
+            Some(piece) if piece.end() <= log_bytes => break,
             _ => records = last,
         }
     }
