@@ -190,7 +190,7 @@ fn place(partial: &Path, dir: &Path, name: &str) -> io::Result<String> {
 }
 
 /// A name that is nothing but a name: no directory, no control character, no dot in front.
-fn safe_name(name: &str) -> String {
+pub fn safe_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_bad = |c: char| c.is_control() || is_direction(c) || "<>:\"|?*".contains(c);
     let name: String = name

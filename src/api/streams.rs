@@ -112,7 +112,7 @@ fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<R
 }
 
 /// Where the client was: the header wins. What is no number of ours gets a `reset`, as one from the future does.
-fn last_event_id(req: &Request) -> Result<Option<u64>, ApiError> {
+pub fn last_event_id(req: &Request) -> Result<Option<u64>, ApiError> {
     let given = req.header(LAST_EVENT_ID).map(str::to_owned);
     let given = given
         .or_else(|| req.query_text("last_event_id"))

@@ -7,9 +7,9 @@
 mod answer;
 mod markdown;
 mod phrases;
-mod request;
+pub mod request;
 mod speaker;
-mod understand;
+pub mod understand;
 mod words;
 
 use std::sync::Arc;
