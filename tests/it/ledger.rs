@@ -23,7 +23,7 @@ pub enum Kept {
 }
 
 impl Kept {
-    async fn is_kept(&self, user: &User, when: &str) {
+    pub async fn is_kept(&self, user: &User, when: &str) {
         match self {
             Self::Worker { id, name } => {
                 let worker = user.read(&format!("/api/workers/{id}")).await;
