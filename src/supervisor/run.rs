@@ -119,15 +119,19 @@ impl Supervisor {
         tracing::error!(execution.id = %id, "a run panicked");
         let live = self.parts.feed.live(Scope::Execution(id)).pop();
         self.parts.feed.end_reply(id);
+        let _ = fs::remove_dir_all(self.temp_dir(id));
+        let error = "internal: Skep itself failed; its log says more";
+        let execution = self.parts.store.read(|tx| executions::get(tx, id));
         let finish = FinishExecution {
             id,
             ending: Ending::Failed,
             text: live.map(|live| live.text()).unwrap_or_default(),
-            error: Some("internal: Skep itself failed; its log says more".to_owned()),
+            error: Some(error.to_owned()),
             usage: Usage::default(),
-            log_bytes: self
-                .log_length(id)
-                .map_or(0, |length| length.borrow().bytes),
+            log_bytes: match execution {
+                Ok(Some(execution)) => self.seal_log(&execution, error),
+                _ => 0,
+            },
             at: self.now(),
         };
         self.finish(finish).await;

@@ -30,7 +30,8 @@ impl Supervisor {
                 text,
                 error: Some("interrupted".to_owned()),
                 usage: execution.usage,
-                log_bytes: self.seal_log(&execution),
+                log_bytes: self
+                    .seal_log(&execution, "interrupted: the server ended while this ran"),
                 at: self.now(),
             };
             self.finish(finish).await;
@@ -44,7 +45,8 @@ impl Supervisor {
         catch_unwind(AssertUnwindSafe(recover)).unwrap_or_default()
     }
 
-    fn seal_log(&self, execution: &Execution) -> u64 {
+    /// Ends the log of a run that could not do so itself; its length.
+    pub(super) fn seal_log(&self, execution: &Execution, note: &str) -> u64 {
         let path = self.parts.data.root().join(execution.log_path());
         // It was sealed before the end could be stored: nothing is missing.
         let metadata = fs::metadata(&path);
@@ -53,11 +55,11 @@ impl Supervisor {
         }
         let sealed =
             LogWriter::reopen(&path, self.parts.limits.log_bytes_max).and_then(|mut log| {
-                let _ = log.note("interrupted: the server ended while this ran");
+                let _ = log.note(note);
                 log.seal()
             });
         sealed.unwrap_or_else(|error| {
-            tracing::warn!(execution.id = %execution.id, %error, "the log of an interrupted execution is not there");
+            tracing::warn!(execution.id = %execution.id, %error, "the log of an execution that broke off is not there");
             0
         })
     }

@@ -195,6 +195,35 @@ async fn a_cancelled_run_keeps_its_text_and_the_next_message_works() {
     }
 }
 
+/// Whichever moment of a start it meets: on its way from the queue, between its start and its process, or in it.
+#[tokio::test]
+async fn no_cancel_is_lost() {
+    let server = TestServer::with(&settings()).await;
+    let user = server.log_in().await;
+    let (mut random, seed) = crate::support::random::Random::seeded();
+    for round in 0..6 {
+        let runs = (0..4).map(async |n| {
+            let name = format!("w{round}-{n}");
+            let (_, chat) = user.chat_with_engine(&name, "fake").await;
+            (user.send(&chat, "hang").await, chat)
+        });
+        let waits: Vec<u64> = (0..4).map(|_| random.below(30)).collect();
+        let runs = futures_util::future::join_all(runs).await;
+        let cancels = runs
+            .iter()
+            .zip(waits)
+            .map(async |((execution, chat), wait)| {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                cancel(&user, execution).await.expect(202);
+                let reply = user.ended(execution).await;
+                assert_eq!(reply.status(), "cancelled", "seed {seed}");
+                assert_eq!(processes::of_execution(execution), [0; 0]);
+                assert_eq!(user.ask(chat, "say next").await.text(), "next");
+            });
+        futures_util::future::join_all(cancels).await;
+    }
+}
+
 /// Children that hold the pipes, one that does not listen, and a daemon that has thrown its environment away.
 #[tokio::test]
 async fn cancelling_ends_the_whole_tree() {
