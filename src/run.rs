@@ -15,7 +15,7 @@ use crate::auth::password::{self, PasswordError, Passwords};
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
 use crate::command::{Added, CreateAccount};
-use crate::config::{Config, FirstPassword, Rate, Tier};
+use crate::config::{Config, FirstPassword, Origin, Rate, Tier};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::disk::Disk;
 use crate::engine::Engines;
@@ -26,7 +26,8 @@ use crate::feed::Feed;
 use crate::feed::frames::Frames;
 use crate::guard::Guards;
 use crate::http::{
-    Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, server,
+    Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, Tls, TlsError,
+    server,
 };
 use crate::journal::{Journal, JournalError, Opened, SubmitError, WriterLimits, materialise};
 use crate::model::{Account, Ids};
@@ -57,6 +58,9 @@ pub enum RunError {
     /// The first password cannot be used.
     #[error("SKEP_PASSWORD cannot be used: {0}")]
     Password(#[from] PasswordError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --listen, port 0 takes a free one"
@@ -115,6 +119,9 @@ pub struct Control {
     pub pid: u32,
     /// Where it listens.
     pub address: std::net::SocketAddr,
+    /// Whether it speaks TLS there.
+    #[serde(default)]
+    pub tls: bool,
     /// A key that is good while this process lives.
     pub key: String,
     /// The directory it serves: in a copy of the file this is another one's.
@@ -137,6 +144,10 @@ pub async fn run(
         // Before anything is made.
         password::check(password.reveal())?;
     }
+    let tls = match (&config.tls_cert, &config.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::open(cert.as_path(), key.as_path())?),
+        _ => None,
+    };
     let data = Arc::new(DataDir::open(&config.data)?);
     let key =
         Key::load_or_create(&data.keys()).map_err(io_error("read or make the signing key"))?;
@@ -195,10 +206,8 @@ pub async fn run(
         .map_err(io_error("learn the address"))?;
     let code = secret()?;
     let control_key = secret()?;
-    let is_https = config
-        .public_url
-        .as_ref()
-        .is_some_and(|url| url.as_str().starts_with("https://"));
+    let speaks_tls = tls.is_some();
+    let is_https = speaks_tls || config.public_url.as_ref().is_some_and(is_https);
     let instance = data.instance().id.simple().to_string();
     let app = Arc::new(App {
         data: data.clone(),
@@ -224,11 +233,13 @@ pub async fn run(
         .origins(origins(&config))
         .rate_limits(rate_limits(&config))
         .proxies(proxies(&config))
+        .tls(tls)
         .limits(server_limits(&config));
 
     let control = Control {
         pid: std::process::id(),
         address,
+        tls: speaks_tls,
         key: control_key,
         directory: FileIdentity::of(data.root()).map_err(io_error("look at the data directory"))?,
     };
@@ -236,6 +247,7 @@ pub async fn run(
     let supervising = tokio::spawn(supervisor.clone().supervise());
     let url = match &config.public_url {
         Some(url) => url.as_str().to_owned(),
+        None if speaks_tls => format!("https://{address}"),
         None => format!("http://{address}"),
     };
     tracing::info!("data in {}; Ctrl-C stops", data.root().display());
@@ -388,6 +400,12 @@ fn origins(config: &Config) -> Origins {
             .map(|origin| origin.as_str().to_owned())
             .collect(),
         public_names: names.chain(public).collect(),
+        // A port in the address means that the host's own https port may be something else.
+        https_only: config
+            .public_url
+            .as_ref()
+            .filter(|url| is_https(url) && url.as_str().ends_with(url.host().as_str()))
+            .map(|url| url.host().to_string()),
         loopback_only: config.listen.is_loopback(),
     }
 }
@@ -423,6 +441,10 @@ fn proxies(config: &Config) -> Proxies {
     Proxies::trusted(move |address| trusted.iter().any(|range| range.contains(address)))
 }
 
+fn is_https(url: &Origin) -> bool {
+    url.as_str().starts_with("https://")
+}
+
 fn server_limits(config: &Config) -> Limits {
     let limits = &config.limits;
     Limits {
@@ -433,6 +455,9 @@ fn server_limits(config: &Config) -> Limits {
         head: Duration::from_secs(limits.head_timeout_s),
         body_chunk: Duration::from_secs(limits.body_chunk_timeout_s),
         write_stall: Duration::from_secs(limits.write_stall_timeout_s),
+        http2_streams_max: limits.http2_streams_max,
+        tls_handshake: Duration::from_secs(limits.tls_handshake_timeout_s),
+        tls_handshakes_max: limits.tls_handshakes_max,
         drain: Duration::from_secs(limits.drain_timeout_s),
     }
 }

@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::data_dir::FileIdentity;
 use crate::run::Control;
 
+use super::control_tls::secured;
+
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one write may take.
@@ -68,7 +70,7 @@ pub fn ask(
 ) -> Result<Value, ControlError> {
     let address = reachable(control.address);
     let io = |source| ControlError::Io { address, source };
-    let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(io)?;
+    let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(io)?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(io)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(io)?;
     let body = body.map(Value::to_string).unwrap_or_default();
@@ -78,12 +80,11 @@ pub fn ask(
         control.key,
         body.len()
     );
-    stream.write_all(request.as_bytes()).map_err(io)?;
-    let mut answer = Vec::new();
-    stream
-        .take(ANSWER_BYTES_MAX)
-        .read_to_end(&mut answer)
-        .map_err(io)?;
+    let answer = match control.tls {
+        false => exchange(stream, &request),
+        true => secured(stream, address.ip()).and_then(|stream| exchange(stream, &request)),
+    }
+    .map_err(io)?;
     let (status, body) = parse(&answer).ok_or(ControlError::NotAnAnswer { address })?;
     if (200..300).contains(&status) {
         return Ok(body);
@@ -92,6 +93,14 @@ pub fn ask(
     Err(ControlError::Refused {
         message: message.map_or_else(|| format!("the server answered {status}"), str::to_owned),
     })
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    Ok(answer)
 }
 
 /// A server that listens everywhere is reached on loopback.

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 pub mod completions;
 mod control;
+mod control_tls;
 mod engines;
 mod hive;
 mod passwd;
@@ -143,6 +144,15 @@ pub struct Serve {
     /// A proxy in front speaks TLS, so listening beyond this machine is fine
     #[arg(long)]
     pub behind_proxy: bool,
+    /// The certificate chain, a PEM file, to speak TLS
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// The key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// The path below which everything is, behind a proxy, e.g. /skep
+    #[arg(long, value_name = "PATH")]
+    pub base_path: Option<String>,
     /// The engine of whoever names none [default: auto]
     #[arg(long, value_name = "NAME")]
     pub default_engine: Option<String>,
@@ -167,6 +177,9 @@ impl Serve {
         let given = [
             ("listen", self.listen.clone()),
             ("behind_proxy", behind_proxy),
+            ("tls_cert", self.tls_cert.clone()),
+            ("tls_key", self.tls_key.clone()),
+            ("base_path", self.base_path.clone()),
             ("default_engine", self.default_engine.clone()),
             (
                 "max_concurrent_executions",
@@ -438,8 +451,7 @@ mod tests {
     /// The table of settings and the command line know the same flags, with the same defaults.
     #[test]
     fn flags_and_settings_agree() {
-        let every =
-            "skep --listen a --behind-proxy --default-engine b --max-concurrent-executions c";
+        let every = "skep --listen a --behind-proxy --tls-cert d --tls-key e --base-path f --default-engine b --max-concurrent-executions c";
         let Command::Serve(serve) = command(every) else {
             panic!("not serve")
         };
@@ -456,7 +468,8 @@ mod tests {
             let text = argument.unwrap().get_help().unwrap().to_string();
             let default = format!("[default: {}]", setting.default.trim_matches('"'));
             assert!(
-                text.ends_with(&default) || setting.default == "false",
+                text.ends_with(&default)
+                    || ["false", "", "\"\""].contains(&setting.default.as_str()),
                 "{flag}: {text}"
             );
         }

@@ -1,12 +1,15 @@
 //! `skep serve`: settings, log, signals.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{EXIT_FAILED, EXIT_USAGE, LogFormat, LogLevel, Serve};
 use crate::config::{Config, data_dir, first_password};
@@ -153,15 +156,19 @@ pub(super) fn init_log(format: LogFormat, level: LogLevel) {
         LogLevel::Info => tracing::Level::INFO,
         LogLevel::Debug => tracing::Level::DEBUG,
     };
+    // Libraries tell of themselves, at length and with what clients sent; their warnings are enough.
+    let ours = Targets::new()
+        .with_target("skep", level)
+        .with_default(level.min(tracing::Level::WARN));
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_max_level(level);
     match format {
         LogFormat::Text => {
-            use std::io::IsTerminal;
-            builder.with_ansi(std::io::stderr().is_terminal()).init();
+            let ansi = std::io::stderr().is_terminal();
+            builder.with_ansi(ansi).finish().with(ours).init();
         }
-        LogFormat::Json => builder.json().init(),
+        LogFormat::Json => builder.json().finish().with(ours).init(),
     }
 }

@@ -24,6 +24,12 @@ settings! {
         body_chunk_timeout_s: u64 = 30, in 1..=600;
         /// The time a client may leave what was sent to it unread.
         write_stall_timeout_s: u64 = 60, in 1..=3_600;
+        /// Requests that one HTTP/2 connection may have open.
+        http2_streams_max: u32 = 100, in 1..=10_000;
+        /// The time a TLS handshake may take, its wait for a place included.
+        tls_handshake_timeout_s: u64 = 10, in 1..=600;
+        /// TLS handshakes at a time; more wait for their place.
+        tls_handshakes_max: usize = 512, in 1..=65_536;
         /// The time requests have to finish when the server stops.
         drain_timeout_s: u64 = 10, in 0..=600;
 

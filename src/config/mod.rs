@@ -21,7 +21,7 @@ pub use limits::Limits;
 use setting::settings;
 pub use setting::{Setting, documented};
 pub use tables::Tier;
-pub use value::{AddressRange, HostName, Kind, Listen, Origin, Rate};
+pub use value::{AddressRange, BasePath, FilePath, HostName, Kind, Listen, Origin, Rate};
 
 /// The settings file's name in the data directory.
 pub const FILE_NAME: &str = "skep.toml";
@@ -36,14 +36,20 @@ const GIB: u64 = 1 << 30;
 settings! {
     /// Everything that can be set.
     pub struct Config in "", "SKEP_", |config| config => {
-        /// The address to listen on; port 0 takes a free one. Beyond loopback it needs `behind_proxy`.
+        /// The address to listen on; port 0 takes a free one. Beyond loopback it needs TLS or `behind_proxy`.
         listen: Listen = Listen(([127, 0, 0, 1], 8080).into()), flag "--listen";
         /// A proxy in front of Skep speaks TLS to the outside, so Skep may listen beyond loopback without it.
         behind_proxy: bool = false, flag "--behind-proxy";
+        /// The certificate chain, a PEM file, the server's own first; with `tls_key` Skep speaks TLS itself. Both are read again when they change.
+        tls_cert: Option<FilePath> = None, flag "--tls-cert";
+        /// The key of the certificate, a PEM file without a passphrase.
+        tls_key: Option<FilePath> = None, flag "--tls-key";
         /// Proxies whose `Forwarded` and `X-Forwarded-For` headers count: addresses or ranges.
         trusted_proxies: Vec<AddressRange> = Vec::new();
         /// The origin that users open; it is what the sign-in link shows, and its host is accepted.
         public_url: Option<Origin> = None;
+        /// The path below which everything is, when a proxy serves other things beside it: `/skep`.
+        base_path: BasePath = BasePath::default(), flag "--base-path";
         /// More host names that requests may be addressed to.
         public_names: Vec<HostName> = Vec::new();
         /// Other origins whose pages may use the API and embed the chat.
@@ -150,10 +156,15 @@ impl Config {
             let place = places.get(key).cloned().unwrap_or(Place::Default(key));
             Err(ConfigError::new(place, message))
         };
-        if !self.listen.is_loopback() && !self.behind_proxy {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => return refuse("tls_cert", "needs tls_key, too".to_owned()),
+            (None, Some(_)) => return refuse("tls_key", "needs tls_cert, too".to_owned()),
+            _ => {}
+        }
+        if !self.listen.is_loopback() && !self.behind_proxy && self.tls_cert.is_none() {
             let message = format!(
-                "{} can be reached from other machines, and Skep speaks no TLS: listen on 127.0.0.1, or put a proxy \
-                 with TLS in front and say --behind-proxy",
+                "{} can be reached from other machines: listen on 127.0.0.1, say --tls-cert and --tls-key, or put a \
+                 proxy with TLS in front and say --behind-proxy",
                 self.listen
             );
             return refuse("listen", message);

@@ -85,12 +85,14 @@ impl hyper::body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        super::http2::note_sending(false);
         let chunk = match &mut self.get_mut().0 {
             Kind::Full(bytes) if bytes.is_empty() => None,
             Kind::Full(bytes) => Some(Ok(std::mem::take(bytes))),
             Kind::File(file) => ready!(file.poll_chunk(cx)),
             Kind::Stream(stream) => ready!(stream.as_mut().poll_next(cx)),
         };
+        super::http2::note_sending(chunk.is_some());
         Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
 

@@ -51,6 +51,7 @@ pub mod conditional;
 pub mod doc;
 pub mod error;
 pub mod forwarded;
+mod http2;
 pub mod origin;
 pub mod pipeline;
 pub mod range;
@@ -65,6 +66,8 @@ mod socket;
 pub mod sse;
 #[cfg(test)]
 mod tests;
+pub mod tls;
+mod transport;
 mod whole;
 
 pub use assets::Assets;
@@ -80,4 +83,5 @@ pub use request_id::RequestId;
 pub use response::Response;
 pub use router::{Policy, Route, Router, delete, get, patch, post, put};
 pub use server::{Limits, Server};
+pub use tls::{Tls, TlsError};
 pub use tokio_util::sync::CancellationToken;

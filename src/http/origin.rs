@@ -29,6 +29,8 @@ pub struct Origins {
     pub allowed: Vec<String>,
     /// The names this server goes by in public, without port.
     pub public_names: Vec<String>,
+    /// The public name whose every port speaks TLS, for `Strict-Transport-Security`.
+    pub https_only: Option<String>,
     /// Whether only loopback and the public names are taken as `Host`: the server listens on loopback.
     pub loopback_only: bool,
 }
@@ -65,6 +67,15 @@ impl Origins {
                 ErrorCode::OriginNotAllowed,
                 "Pages of that origin may not use this server",
             )),
+        }
+    }
+
+    /// Whether browsers may be told to use nothing but TLS for the host of this request. They keep that for every port
+    /// of it, so it takes the operator's word.
+    pub(super) fn is_https_only(&self, parts: &Parts) -> bool {
+        match (&self.https_only, host(parts)) {
+            (Some(name), Ok(Some(host))) => without_port(host).eq_ignore_ascii_case(name),
+            _ => false,
         }
     }
 

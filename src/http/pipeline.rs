@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LINK, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, LINK, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -32,6 +32,8 @@ use super::router::{Deprecation, Found, Policy, Route, Router};
 use super::server::{Limits, Server};
 use super::whole::Whole;
 
+/// Without `includeSubDomains`: other names are not ours to speak for.
+const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the pipeline asks of the shared state: who is calling.
@@ -98,6 +100,10 @@ impl<S: Authenticate> Pipeline<S> {
         }
     }
 
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Answers one request. Every request takes these steps, and every refusal becomes an answer in one place.
     pub(super) async fn answer(
         &self,
@@ -110,6 +116,7 @@ impl<S: Authenticate> Pipeline<S> {
         let method = parts.method.clone();
         let path = parts.uri.path().to_owned();
         let encoding = Encoding::accepted(&parts.headers);
+        let https_only = self.origins.is_https_only(&parts);
 
         let mut cross_origin = None;
         let outcome = self.decide(parts, body, peer, &id, &mut cross_origin).await;
@@ -117,6 +124,10 @@ impl<S: Authenticate> Pipeline<S> {
         let mut response = outcome.unwrap_or_else(|error| error.into_response(&id));
         compression::compress(encoding, &mut response).await;
         self.add_headers(&mut response, &id, cross_origin);
+        if https_only {
+            let headers = response.headers_mut();
+            headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR);
+        }
         if method == Method::HEAD {
             drop_body(&mut response);
         }

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::Version;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -17,6 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Connections, Running};
@@ -25,12 +27,15 @@ use super::body::Body;
 use super::conditional::http_date;
 use super::error::{ApiError, ErrorCode};
 use super::forwarded::Proxies;
+use super::http2;
 use super::origin::Origins;
 use super::pipeline::{self, Authenticate, Pipeline};
 use super::rate_limit::RateLimits;
 use super::response::Response;
 use super::router::{Route, Router};
 use super::socket::Socket;
+use super::tls::Tls;
+use super::transport::Transport;
 
 /// How long to wait when the system gives out no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -58,6 +63,12 @@ pub struct Limits {
     pub body_chunk: Duration,
     /// How long a client may leave what was written to it unread.
     pub write_stall: Duration,
+    /// Requests that one HTTP/2 connection may have open.
+    pub http2_streams_max: u32,
+    /// How long a TLS handshake may take, its wait for a place among them included.
+    pub tls_handshake: Duration,
+    /// TLS handshakes at a time; more wait for their place.
+    pub tls_handshakes_max: usize,
     /// How long running handlers and answers are waited for when the server goes down.
     pub drain: Duration,
 }
@@ -72,6 +83,9 @@ impl Default for Limits {
             head: Duration::from_secs(30),
             body_chunk: Duration::from_secs(30),
             write_stall: Duration::from_secs(60),
+            http2_streams_max: 100,
+            tls_handshake: Duration::from_secs(10),
+            tls_handshakes_max: 512,
             drain: Duration::from_secs(10),
         }
     }
@@ -86,6 +100,7 @@ pub struct Server<S> {
     pub(super) rate_limits: RateLimits,
     pub(super) proxies: Proxies,
     pub(super) limits: Limits,
+    tls: Option<Tls>,
 }
 
 impl<S: Authenticate> Server<S> {
@@ -99,7 +114,14 @@ impl<S: Authenticate> Server<S> {
             rate_limits: RateLimits::new([]),
             proxies: Proxies::none(),
             limits: Limits::default(),
+            tls: None,
         }
+    }
+
+    /// Speaks TLS with this certificate.
+    pub fn tls(mut self, tls: Option<Tls>) -> Server<S> {
+        self.tls = tls;
+        self
     }
 
     /// Also serves these files, where no route is meant.
@@ -134,13 +156,16 @@ impl<S: Authenticate> Server<S> {
 
     /// Serves until `closing` is cancelled: accepts no more, ends streams, and waits for what runs up to the limit.
     /// Returns whether everything ended by itself.
-    pub async fn serve(self, listener: TcpListener, closing: CancellationToken) -> bool {
+    pub async fn serve(mut self, listener: TcpListener, closing: CancellationToken) -> bool {
         let running = Running::new();
         let limits = self.limits;
+        let tls = self.tls.take();
         let service = Arc::new(Pipeline::new(self, closing.clone(), running.clone()));
         let connections = Connections::new(limits);
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let abort = CancellationToken::new();
+        let handshakes = Arc::new(Semaphore::new(limits.tls_handshakes_max));
+        let tls = tls.map(Arc::new);
         loop {
             let (stream, peer) = tokio::select! {
                 () = closing.cancelled() => break,
@@ -154,7 +179,10 @@ impl<S: Authenticate> Server<S> {
                 },
             };
             let Some(slot) = connections.admit(peer.ip()) else {
-                turn_away(stream, limits, &turning_away);
+                // Who speaks TLS cannot be told why before a handshake, which is what there is no room for.
+                if tls.is_none() {
+                    turn_away(stream, limits, &turning_away);
+                }
                 continue;
             };
             let entered = running.enter();
@@ -164,6 +192,9 @@ impl<S: Authenticate> Server<S> {
                 limits,
                 closing: closing.clone(),
                 abort: abort.clone(),
+                running: running.clone(),
+                tls: tls.clone(),
+                handshakes: handshakes.clone(),
             };
             tokio::spawn(async move {
                 connection.serve(stream).await;
@@ -187,7 +218,7 @@ fn turn_away(stream: TcpStream, limits: Limits, turning_away: &Arc<Semaphore>) {
     let _ = stream.try_write(&raw_answer(pipeline::refuse(error)));
     if let Ok(permit) = Arc::clone(turning_away).try_acquire_owned() {
         tokio::spawn(async move {
-            let mut socket = Socket::new(stream, limits.write_stall);
+            let mut socket = Socket::new(Transport::Plain(stream), limits.write_stall);
             socket.end().await;
             socket.linger().await;
             drop(permit);
@@ -202,17 +233,84 @@ struct Connection<S> {
     limits: Limits,
     closing: CancellationToken,
     abort: CancellationToken,
+    running: Running,
+    tls: Option<Arc<Tls>>,
+    handshakes: Arc<Semaphore>,
 }
 
 impl<S: Authenticate> Connection<S> {
     async fn serve(self, stream: TcpStream) {
         // Small answers leave at once; a failure only costs speed.
         let _ = stream.set_nodelay(true);
-        let socket = Socket::new(stream, self.limits.write_stall);
-        let service = Requests {
+        // Boxed, like everything that is not needed by an idle connection of HTTP/1.1.
+        let transport = match &self.tls {
+            None => Some(Transport::Plain(stream)),
+            Some(tls) => Box::pin(self.shake_hands(tls, stream)).await,
+        };
+        let Some(transport) = transport else { return };
+        let is_http2 = transport.is_http2();
+        let socket = Socket::new(transport, self.limits.write_stall);
+        let http2 = match is_http2 {
+            true => Some((socket, Bytes::new())),
+            false => self.serve_http1(socket).await,
+        };
+        if let Some((socket, read)) = http2 {
+            let (limits, running) = (self.limits, self.running.clone());
+            let (closing, abort) = (&self.closing, &self.abort);
+            Box::pin(http2::serve(
+                socket,
+                read,
+                self.requests(),
+                limits,
+                running,
+                closing,
+                abort,
+            ))
+            .await;
+        }
+    }
+
+    fn requests(&self) -> Requests<S> {
+        Requests {
             pipeline: Arc::clone(&self.pipeline),
             peer: self.peer.ip(),
-        };
+        }
+    }
+
+    /// Makes the connection a secret one, or ends it.
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream) -> Option<Transport> {
+        let shaken = timeout(self.limits.tls_handshake, async {
+            let mut first = [0];
+            let speaks_plainly =
+                stream.peek(&mut first).await.ok()? > 0 && first[0].is_ascii_uppercase();
+            if speaks_plainly {
+                let mut socket = Socket::new(Transport::Plain(stream), self.limits.write_stall);
+                let error = ApiError::bad_request("This server speaks https only");
+                let answer = raw_answer(pipeline::refuse(error));
+                if socket.replace_bare(&answer).await.is_ok() {
+                    socket.end().await;
+                    socket.linger().await;
+                }
+                return None;
+            }
+            let _permit = self.handshakes.acquire().await.ok()?;
+            match TlsAcceptor::from(tls.config()).accept(stream).await {
+                Ok(stream) => Some(Transport::Tls(Box::new(stream))),
+                Err(error) => {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                    None
+                }
+            }
+        });
+        tokio::select! {
+            shaken = shaken => shaken.ok().flatten(),
+            () = self.closing.cancelled() => None,
+        }
+    }
+
+    /// Serves HTTP/1.1. A client that speaks HTTP/2 is given back, with what was read of it.
+    async fn serve_http1(&self, socket: Socket) -> Option<(Socket, Bytes)> {
+        let service = self.requests();
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
@@ -233,12 +331,18 @@ impl<S: Authenticate> Connection<S> {
             connection.poll_without_shutdown(cx).map(Some)
         })
         .await;
-        if let Some(ended) = ended {
-            let parts = connection.into_parts();
-            let socket = parts.io.into_inner();
-            // Boxed, because what is only needed at the end would otherwise be part of every idle connection.
-            Box::pin(self.finish(ended, socket, parts.read_buf)).await;
+        let ended = ended?;
+        let parts = connection.into_parts();
+        let socket = parts.io.into_inner();
+        if ended
+            .as_ref()
+            .is_err_and(|error| error.is_parse_version_h2())
+        {
+            return Some((socket, parts.read_buf));
         }
+        // Boxed, because what is only needed at the end would otherwise be part of every idle connection.
+        Box::pin(self.finish(ended, socket, parts.read_buf)).await;
+        None
     }
 
     /// Ends a connection that hyper is done with. `unread` is what had arrived of the next request.
@@ -267,9 +371,6 @@ impl<S: Authenticate> Connection<S> {
                 "The request head did not arrive in time",
             ));
         }
-        if error.is_parse_version_h2() {
-            return Some(ApiError::bad_request("HTTP/2 is not spoken here"));
-        }
         if !error.is_parse() {
             return None;
         }
@@ -279,20 +380,21 @@ impl<S: Authenticate> Connection<S> {
             431 if line_length > self.limits.uri_bytes_max => {
                 pipeline::uri_too_long(self.limits.uri_bytes_max)
             }
-            431 => ApiError::new(
-                ErrorCode::HeadersTooLarge,
-                format!(
-                    "The request head may have at most {} bytes",
-                    self.limits.head_bytes_max
-                ),
-            ),
+            431 => head_too_large(self.limits.head_bytes_max),
             _ => ApiError::bad_request(format!("This is not an HTTP/1.1 request: {error}")),
         })
     }
 }
 
+fn head_too_large(bytes_max: usize) -> ApiError {
+    ApiError::new(
+        ErrorCode::HeadersTooLarge,
+        format!("The request head may have at most {bytes_max} bytes"),
+    )
+}
+
 /// What hyper calls for each request of a connection.
-struct Requests<S> {
+pub(super) struct Requests<S> {
     pipeline: Arc<Pipeline<S>>,
     peer: IpAddr,
 }
@@ -304,6 +406,14 @@ impl<S: Authenticate> Service<hyper::Request<Incoming>> for Requests<S> {
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         let (pipeline, peer) = (Arc::clone(&self.pipeline), self.peer);
+        // hyper counts the bytes of HTTP/1.1 itself.
+        let head_bytes_max = pipeline.limits().head_bytes_max;
+        if request.version() == Version::HTTP_2
+            && http2::head_bytes(request.headers()) > head_bytes_max
+        {
+            let refusal = pipeline::refuse(head_too_large(head_bytes_max));
+            return Box::pin(std::future::ready(Ok(refusal.into())));
+        }
         Box::pin(async move { Ok(pipeline.answer(peer, request).await) })
     }
 }

@@ -7,21 +7,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
+
+use super::transport::Transport;
 
 /// How long a closing connection is read on, so that the client gets our last answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// hyper's bare answer is a status line and at most three short headers.
 const BARE_BYTES_MAX: usize = 160;
 
-/// A TCP connection that holds back what looks like hyper's bare answer until it is known to be one.
+/// A connection that holds back what looks like hyper's bare answer until it is known to be one.
 ///
 /// After a parse error hyper writes a head without a body, does nothing else, and ends. So bytes of just that form are
 /// kept: if anything else is asked of the connection they were a normal answer's and are written first; if the
 /// connection ended with a parse error, [`Socket::replace_bare`] puts ours in their place.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Transport,
     held: Vec<u8>,
     held_written: usize,
     write_patience: Duration,
@@ -29,7 +30,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, write_patience: Duration) -> Socket {
+    pub(super) fn new(stream: Transport, write_patience: Duration) -> Socket {
         Socket {
             stream,
             held: Vec::new(),

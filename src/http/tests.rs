@@ -741,7 +741,7 @@ async fn what_is_no_http_is_refused_like_anything_else() {
         b"GET /hello HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\xff\xff\xff\xff\xff",
         b"GET /hello HTTP/1.1\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n",
         b"GET /hello HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
     ] {
         let answer = server.send(nonsense).await;

@@ -401,7 +401,7 @@ async fn nonsense_on_the_wire_harms_nobody() {
         "POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
         "GET /%00%ff%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "GET /api/workers?limit=%ff%fe&token=%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -113,12 +113,20 @@ impl Call {
 
     /// Sends it and reads the whole answer. `Err` is a connection that broke before there was one.
     pub async fn try_send(self) -> std::io::Result<Answer> {
-        let mut socket = TcpStream::connect(self.address).await?;
+        let socket = TcpStream::connect(self.address).await?;
         socket.set_nodelay(true)?;
+        self.send_over(socket).await
+    }
+
+    /// Sends it over a connection that is there, such as one with TLS.
+    pub async fn send_over(
+        self,
+        socket: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> std::io::Result<Answer> {
         let mut bytes = self.head().into_bytes();
         bytes.extend_from_slice(&self.body);
         // A server that refuses early answers before it has read everything; its answer is what counts.
-        let (mut reader, mut writer) = socket.split();
+        let (mut reader, mut writer) = tokio::io::split(socket);
         let write = async {
             let _ = writer.write_all(&bytes).await;
             std::future::pending::<()>().await;
