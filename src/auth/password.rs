@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use super::throttle::Throttle;
@@ -19,6 +19,10 @@ pub const CHARACTERS_MIN: usize = 8;
 pub const BYTES_MAX: usize = 1024;
 /// Characters of a generated password; with 32 to choose from each, 100 bits.
 const GENERATED_CHARACTERS: usize = 20;
+/// What is reserved for a hash, of which it uses 19 MiB and touches no more. An allocator keeps what is freed for the
+/// next of its size, and for each thread apart, up to a size (glibc: 32 MiB); above it goes back to the system at once.
+const RESERVED_BLOCKS: usize = 40 * 1024 * 1024 / Block::SIZE;
+const SALT_BYTES: usize = 16;
 /// Letters and digits that cannot be taken for one another.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
@@ -54,10 +58,23 @@ pub fn check(password: &str) -> Result<(), PasswordError> {
 /// The argon2id hash of an acceptable password, as a PHC string with its own salt. Blocks.
 pub fn hash(password: &str) -> Result<String, PasswordError> {
     check(password)?;
-    Argon2::default()
-        .hash_password(password.as_bytes())
+    let mut salt = [0; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|_| PasswordError::NotHashed)?;
+    let params = Params::DEFAULT;
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    derive(&params, password.as_bytes(), &salt, &mut output).ok_or(PasswordError::NotHashed)?;
+    let phc = || {
+        Some(PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&params).ok()?,
+            salt: Some(Salt::new(&salt).ok()?),
+            hash: Some(Output::new(&output).ok()?),
+        })
+    };
+    phc()
         .map(|hash| hash.to_string())
-        .map_err(|_| PasswordError::NotHashed)
+        .ok_or(PasswordError::NotHashed)
 }
 
 /// Whether the password is the hashed one. With no hash, for a user who is not there, it takes the same time and says no.
@@ -70,8 +87,31 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
     };
     // An overlong password is nobody's; its first bytes keep the time the same.
     let bytes = &password.as_bytes()[..password.len().min(BYTES_MAX)];
-    let same = Argon2::default().verify_password(bytes, &hash).is_ok();
-    same && is_known && password.len() <= BYTES_MAX
+    is_of(bytes, &hash) && is_known && password.len() <= BYTES_MAX
+}
+
+fn is_of(password: &[u8], hash: &PasswordHash) -> bool {
+    let is_ours = hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.version == Some(Version::V0x13.into());
+    let (Some(salt), Some(expected), Ok(params)) = (&hash.salt, &hash.hash, Params::try_from(hash))
+    else {
+        return false;
+    };
+    let mut output = vec![0; expected.len()];
+    is_ours
+        && derive(&params, password, salt, &mut output).is_some()
+        && bool::from(output.ct_eq(expected.as_bytes()))
+}
+
+/// Fills `output` from a password, in memory that is the system's again afterwards.
+fn derive(params: &Params, password: &[u8], salt: &[u8], output: &mut [u8]) -> Option<()> {
+    let count = params.block_count();
+    let mut blocks = Vec::new();
+    blocks.try_reserve_exact(count.max(RESERVED_BLOCKS)).ok()?;
+    blocks.resize(count, Block::new());
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
+        .hash_password_into_with_memory(password, salt, output, &mut blocks)
+        .ok()
 }
 
 /// A password nobody has to invent, in groups that are easy to copy by hand.
