@@ -20,8 +20,8 @@ RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks" \
     cargo build --quiet --locked --release --manifest-path "$here/Cargo.toml" --target "$host" --target-dir "$work"
 
-names="$(SKEP_FUZZ_TARGET='' "$binary" x 2>&1 | sed -n 's/.*it can be //p' | tr -d ',')" || true
-[ -n "$names" ] || { echo "no targets" >&2; exit 1; }
+# Every target has seeds; the ordinary tests see to that.
+names="$(ls "$here/corpus")"
 declare -A running
 for name in $names; do
     mkdir -p "$work/corpus/$name" "$here/crashes/$name"
@@ -39,6 +39,6 @@ for name in $names; do
     rss="$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log" | tail -1)"
     covered="$(grep -o 'cov: [0-9]*' "$work/$name.log" | tail -1 | cut -c6- || true)"
     printf '%-12s %12s %10s %5s MB  %s\n' "$name" "${runs:-?}" "${covered:-?}" "${rss:-?}" "$outcome"
-    rmdir --ignore-fail-on-non-empty "$here/crashes/$name"
+    rmdir "$here/crashes/$name" 2>/dev/null || true
 done
 exit $failed

@@ -13,7 +13,7 @@ mod logs;
 mod record;
 mod settings;
 mod snapshot;
-mod text;
+pub mod text;
 
 /// A parser and what must hold of it.
 pub struct Target {
