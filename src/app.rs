@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::auth::cookies::Cookies;
+use crate::auth::last_use::LastUse;
 use crate::auth::password::Passwords;
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
@@ -51,6 +52,10 @@ pub struct App {
     pub passwords: Passwords,
     /// What slows guessing down.
     pub throttle: Arc<Throttle>,
+    /// Which uses of API keys were noted.
+    pub last_use: LastUse,
+    /// Told whenever a sign-in or an API key ends before its time: what is still being answered looks again.
+    pub revoked: watch::Sender<()>,
     /// The sign-in link of this start.
     pub sign_in: OneTimeCode,
     /// The key by which the command line speaks to this process; SHA-256.

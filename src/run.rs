@@ -6,16 +6,17 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::api;
 use crate::app::{App, OneTimeCode, SIGN_IN_MS, random_secret, sha256, system_clock};
 use crate::auth::cookies::Cookies;
+use crate::auth::last_use::LastUse;
 use crate::auth::password::{self, PasswordError, Passwords};
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
 use crate::command::{Added, CreateAccount};
-use crate::config::{Config, FirstPassword, Origin, Rate, Tier};
+use crate::config::{Config, FirstPassword, Origin, Rate};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::disk::Disk;
 use crate::engine::Engines;
@@ -136,7 +137,6 @@ pub async fn run(
     announce: impl FnOnce(&Announcement),
 ) -> Result<(), RunError> {
     keep_memory_private();
-    warn_of_settings_without_effect(&config);
     let config = Arc::new(config);
     if let Some(password) = &first_password
         && !config.data.join("journal").exists()
@@ -221,6 +221,8 @@ pub async fn run(
         cookies: Cookies::new(&instance, is_https),
         passwords: Passwords::new(),
         throttle: Arc::new(Throttle::new()),
+        last_use: LastUse::default(),
+        revoked: watch::Sender::default(),
         sign_in: OneTimeCode::new(&code, system_clock() + SIGN_IN_MS),
         control_sha256: sha256(&control_key),
         streams: Arc::new(Semaphore::new(config.limits.streams_max)),
@@ -279,17 +281,6 @@ fn keep_memory_private() {
         if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
             tracing::warn!(%error, "engines may be able to read the environment Skep was started with");
         }
-    }
-}
-
-/// Says which settings are taken and do nothing yet, so that nobody relies on them.
-fn warn_of_settings_without_effect(config: &Config) {
-    let given = [("tier", config.tier != Tier::default())];
-    for (setting, _) in given.into_iter().filter(|(_, given)| *given) {
-        tracing::warn!(
-            setting,
-            "this setting is read and checked, and has no effect in this version"
-        );
     }
 }
 

@@ -11,8 +11,9 @@ use super::caller::{refused, require};
 use crate::app::App;
 use crate::auth::password::PasswordError;
 use crate::auth::token::{Claims, TokenKind};
-use crate::command::{ChangePassword, CreateLogin, RevokeLogin};
+use crate::command::{ChangePassword, CreateLogin, RevokeLogin, RotateCookie, Rotation};
 use crate::http::{ApiError, ErrorCode, Request, Response};
+use crate::journal::SubmitError;
 use crate::model::{Account, Login, LoginId, Millis};
 use crate::store::accounts;
 
@@ -92,30 +93,75 @@ pub(super) struct RefreshToken {
 
 /// `POST /api/auth/refresh` -- a refresh token, from the body or the console's cookie, for a new access token.
 pub async fn refresh(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
-    let (token, by_cookie) = refresh_token(&app, &mut req).await?;
-    let (claims, _) = verify_refresh(&app, &token)?;
+    let (token, kind) = refresh_token(&app, &mut req).await?;
+    let (claims, login) = verify_refresh(&app, &token, kind)?;
     let account = account(&app)?;
+    let left_s = claims.exp.saturating_sub(app.now() / 1000);
+    let cookies = match kind {
+        TokenKind::Cookie => {
+            let next = rotate(&app, &claims, login).await?;
+            let cookie = app.key.issue(&Claims {
+                jti: next.to_string(),
+                ..claims.clone()
+            });
+            let media = issue(&app, &account, TokenKind::Media, &claims.family, left_s);
+            vec![
+                app.cookies.set("refresh", &cookie, REFRESH_PATH, left_s),
+                app.cookies.set("media", &media, MEDIA_PATH, left_s),
+            ]
+        }
+        _ => Vec::new(),
+    };
     let seconds = app.config.access_token_s;
     let access = issue(&app, &account, TokenKind::Access, &claims.family, seconds);
     let answer = Response::ok(&AccessToken {
         access_token: access,
         expires_in: seconds,
     });
-    if !by_cookie {
-        return Ok(answer);
+    Ok(cookies.into_iter().fold(answer, Response::with_cookie))
+}
+
+/// Exchanges the console's cookie for another one. One that was exchanged before is in two hands: that ends the sign-in.
+async fn rotate(app: &App, claims: &Claims, login: LoginId) -> Result<Uuid, ApiError> {
+    let presented: Uuid = claims.jti.parse().map_err(|_| ApiError::invalid_token())?;
+    let rotate = RotateCookie {
+        id: login,
+        presented: presented.as_u128(),
+        next: Uuid::now_v7().as_u128(),
+        at: app.now(),
+    };
+    match app.journal.submit(rotate).await {
+        Ok(Rotation::Next(next)) => Ok(Uuid::from_u128(next)),
+        Ok(Rotation::Reused) => {
+            tracing::warn!(login.id = %login, "a cookie was used that had been exchanged before; its sign-in is over");
+            app.revoked.send_replace(());
+            Err(ApiError::invalid_token())
+        }
+        // Reading goes on where nothing can be written: the cookie stays the one it is.
+        Err(SubmitError::StorageFull | SubmitError::ReadOnly(_)) => {
+            let known = app.store.read(|tx| accounts::get_cookie(tx, login))?;
+            match known {
+                None => Ok(presented),
+                Some(cookie)
+                    if cookie.current == presented.as_u128()
+                        || cookie.forgives(presented.as_u128(), app.now()) =>
+                {
+                    Ok(Uuid::from_u128(cookie.current))
+                }
+                Some(_) => Err(ApiError::invalid_token()),
+            }
+        }
+        Err(SubmitError::Refused(_)) => Err(ApiError::invalid_token()),
+        Err(error) => Err(error.into()),
     }
-    let left_s = claims.exp.saturating_sub(app.now() / 1000);
-    let media = issue(&app, &account, TokenKind::Media, &claims.family, left_s);
-    Ok(answer
-        .with_cookie(app.cookies.set("refresh", &token, REFRESH_PATH, left_s))
-        .with_cookie(app.cookies.set("media", &media, MEDIA_PATH, left_s)))
 }
 
 /// `POST /api/auth/logout` -- ends a sign-in for good.
 pub async fn log_out(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
-    let (token, _) = refresh_token(&app, &mut req).await?;
-    let (_, login) = verify_refresh(&app, &token)?;
+    let (token, kind) = refresh_token(&app, &mut req).await?;
+    let (_, login) = verify_refresh(&app, &token, kind)?;
     app.journal.submit(RevokeLogin { id: login }).await?;
+    app.revoked.send_replace(());
     Ok(Response::ok(&json!({ "status": "logged_out" }))
         .with_cookie(app.cookies.clear("refresh", REFRESH_PATH))
         .with_cookie(app.cookies.clear("media", MEDIA_PATH)))
@@ -181,6 +227,7 @@ pub async fn change_password(app: Arc<App>, mut req: Request) -> Result<Response
         replaces_hash: Some(account.password_hash),
     };
     let account = app.journal.submit(change).await?;
+    app.revoked.send_replace(());
     if caller.is_control() {
         return Ok(Response::ok(&json!({ "status": "changed" })));
     }
@@ -225,6 +272,7 @@ async fn sign_in(app: &App, account: &Account) -> Result<Response, ApiError> {
     app.journal.submit(CreateLogin { login }).await?;
     let token = |kind, seconds| issue(app, account, kind, &family, seconds);
     let refresh = token(TokenKind::Refresh, refresh_s);
+    let cookie = token(TokenKind::Cookie, refresh_s);
     let media = token(TokenKind::Media, refresh_s);
     let body = Tokens {
         access_token: token(TokenKind::Access, app.config.access_token_s),
@@ -232,10 +280,7 @@ async fn sign_in(app: &App, account: &Account) -> Result<Response, ApiError> {
         expires_in: app.config.access_token_s,
     };
     Ok(Response::ok(&body)
-        .with_cookie(
-            app.cookies
-                .set("refresh", &refresh, REFRESH_PATH, refresh_s),
-        )
+        .with_cookie(app.cookies.set("refresh", &cookie, REFRESH_PATH, refresh_s))
         .with_cookie(app.cookies.set("media", &media, MEDIA_PATH, refresh_s)))
 }
 
@@ -255,23 +300,23 @@ fn issue(app: &App, account: &Account, kind: TokenKind, family: &str, seconds: u
 
 /// The refresh token of the body, else of the cookie; a cookie counts only when our own page sent it, which the
 /// pipeline has checked wherever there is an `Origin`.
-async fn refresh_token(app: &App, req: &mut Request) -> Result<(String, bool), ApiError> {
+async fn refresh_token(app: &App, req: &mut Request) -> Result<(String, TokenKind), ApiError> {
     let body: Option<RefreshToken> = req.json_optional().await?;
     if let Some(token) = body.and_then(|body| body.refresh_token) {
-        return Ok((token, false));
+        return Ok((token, TokenKind::Refresh));
     }
     let is_ours = req.is_own_origin();
     match req.cookie(&app.cookies.name("refresh")) {
-        Some(cookie) if is_ours => Ok((cookie.to_owned(), true)),
+        Some(cookie) if is_ours => Ok((cookie.to_owned(), TokenKind::Cookie)),
         _ => Err(ApiError::missing_token()),
     }
 }
 
-fn verify_refresh(app: &App, token: &str) -> Result<(Claims, LoginId), ApiError> {
+fn verify_refresh(app: &App, token: &str, kind: TokenKind) -> Result<(Claims, LoginId), ApiError> {
     let now_s = app.now() / 1000;
     let claims = app
         .key
-        .verify(token, &app.issuer(), TokenKind::Refresh, now_s)
+        .verify(token, &app.issuer(), kind, now_s)
         .map_err(refused)?;
     let id: LoginId = claims
         .family

@@ -1,14 +1,20 @@
 //! Who is calling: a value that only a verified token yields.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hyper::Method;
 use hyper::header::HeaderName;
 use subtle::ConstantTimeEq;
+use tokio::time::sleep;
 
+use super::submit::kept;
 use crate::app::{App, sha256};
 use crate::auth::token::{TokenError, TokenKind};
 use crate::command::TouchApiKey;
-use crate::http::{ApiError, Authenticate, Request};
-use crate::model::{ApiKey, LoginId, Millis, Scope};
+use crate::http::idempotency::Kept;
+use crate::http::{ApiError, Authenticate, ErrorCode, Request};
+use crate::model::{ApiKey, ApiKeyId, LoginId, Millis, Scope};
 use crate::store::{StoreError, accounts};
 
 /// What every API key begins with, so that people and scanners know one when they see it.
@@ -17,16 +23,24 @@ pub const API_KEY_PREFIX: &str = "skep_";
 /// Who made the browser ask (Fetch Metadata, W3C).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// How old the last use of an API key has to be before it is written again.
-const TOUCH_INTERVAL_MS: Millis = 60_000;
-
 /// A verified caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
     scopes: Vec<Scope>,
     /// When its token ends; `None` for keys without an end.
     pub expires_at: Option<Millis>,
-    is_control: bool,
+    credential: Credential,
+}
+
+/// What a caller was known by; it may end before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credential {
+    /// The key of the command line.
+    Control,
+    /// A sign-in.
+    Login(LoginId),
+    /// An API key.
+    Key(ApiKeyId),
 }
 
 /// Whose limits they count against: the account's, whether by sign-in or by API key. Whoever is not the user (a running
@@ -37,7 +51,30 @@ const CONTROL: u128 = 1;
 impl Caller {
     /// Whether it holds the control key: it can read the data directory, and so owns everything in it.
     pub fn is_control(&self) -> bool {
-        self.is_control
+        self.credential == Credential::Control
+    }
+
+    /// Ends when this caller may not be answered any longer: its token's time is over, or it was revoked.
+    pub async fn over(self, app: Arc<App>) {
+        let mut revoked = app.revoked.subscribe();
+        let expired = async {
+            match self.expires_at {
+                Some(at) => sleep(Duration::from_millis(at.saturating_sub(app.now()))).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = async {
+            // Looked at once before, because it may have ended while nobody was listening yet.
+            while app.is_good(self.credential).unwrap_or(true) {
+                if revoked.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = expired => {}
+            () = ended => {}
+        }
     }
 
     fn may(&self, needed: &str) -> bool {
@@ -65,7 +102,7 @@ impl Authenticate for App {
             Some(token) if bool::from(sha256(token).ct_eq(&self.control_sha256)) => Caller {
                 scopes: vec![Scope::Admin],
                 expires_at: None,
-                is_control: true,
+                credential: Credential::Control,
             },
             Some(token) => self.caller_of_token(token, TokenKind::Access)?,
             None => self.caller_of_cookie(req)?,
@@ -81,10 +118,24 @@ impl Authenticate for App {
     }
 
     fn user(&self, caller: &Caller) -> u128 {
-        match caller.is_control {
-            true => CONTROL,
-            false => ACCOUNT,
+        match caller.credential {
+            Credential::Control => CONTROL,
+            Credential::Login(_) | Credential::Key(_) => ACCOUNT,
         }
+    }
+
+    fn check_feature(&self, feature: &'static str) -> Result<(), ApiError> {
+        let tier = &self.config.tier;
+        if tier.includes(feature) {
+            return Ok(());
+        }
+        let message = format!("Your tier does not include {feature}");
+        Err(ApiError::new(ErrorCode::LicenseFeatureRequired, message)
+            .details(serde_json::json!({ "feature": feature, "tier": tier.name })))
+    }
+
+    fn kept(&self, key: &[u8; 32]) -> Result<Option<Kept>, ApiError> {
+        kept(self, key)
     }
 }
 
@@ -99,19 +150,28 @@ impl App {
             .family
             .parse()
             .map_err(|_| ApiError::invalid_token())?;
-        let is_good = self.store.read(|tx| {
-            let account = accounts::get(tx)?;
-            let login = accounts::get_login(tx, login)?;
-            Ok::<_, StoreError>(matches!((account, login), (Some(account), Some(login))
-                if !login.revoked && login.epoch == account.epoch))
-        })?;
-        if !is_good {
+        let credential = Credential::Login(login);
+        if !self.is_good(credential)? {
             return Err(ApiError::invalid_token());
         }
         Ok(Caller {
             scopes: vec![Scope::Admin],
             expires_at: Some(claims.exp * 1000),
-            is_control: false,
+            credential,
+        })
+    }
+
+    /// Whether it was not revoked.
+    fn is_good(&self, credential: Credential) -> Result<bool, StoreError> {
+        self.store.read(|tx| match credential {
+            Credential::Control => Ok(true),
+            Credential::Login(id) => {
+                let account = accounts::get(tx)?;
+                let login = accounts::get_login(tx, id)?;
+                Ok(matches!((account, login), (Some(account), Some(login))
+                    if !login.revoked && login.epoch == account.epoch))
+            }
+            Credential::Key(id) => Ok(accounts::get_api_key(tx, id)?.is_some()),
         })
     }
 
@@ -142,10 +202,7 @@ impl App {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(ApiError::expired_token());
         }
-        if key
-            .last_used_at
-            .is_none_or(|last| last + TOUCH_INTERVAL_MS <= now)
-        {
+        if self.last_use.is_due(key.id, key.last_used_at, now) {
             let journal = self.journal.clone();
             // Nobody waits for this, and a use that is not noted is no loss.
             tokio::spawn(async move {
@@ -160,7 +217,7 @@ impl App {
         Ok(Caller {
             scopes: key.scopes,
             expires_at: key.expires_at,
-            is_control: false,
+            credential: Credential::Key(key.id),
         })
     }
 }

@@ -1,8 +1,10 @@
 //! How each layer's error becomes an answer; the only such place.
 
+use super::submit::over_quota;
 use super::tokens::NewApiKeyError;
 use crate::command::Refusal;
 use crate::data_dir::DataDirError;
+use crate::http::idempotency::in_progress;
 use crate::http::{ApiError, ErrorCode};
 use crate::journal::SubmitError;
 use crate::model::Invalid;
@@ -58,6 +60,9 @@ impl From<Refusal> for ApiError {
             Refusal::Full(_) => {
                 Self::new(ErrorCode::Overloaded, sentence).retry_after(RETRY_AFTER_S)
             }
+            // Its outcome is there for whoever asks again.
+            Refusal::Repeated => in_progress(),
+            Refusal::OverQuota { quota, current } => over_quota(&quota, current),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::caller::require;
 use super::error::held;
 use super::page::{self, PageQuery};
+use super::submit::submit;
 use super::workers::given;
 use crate::app::App;
 use crate::command::RetryExecution;
@@ -62,10 +63,18 @@ pub(super) struct ExecutionView {
 
 /// An execution as clients see it; of a running one, also what only the supervisor knows.
 pub(super) fn view(app: &App, execution: Execution) -> ExecutionView {
-    let live = app
-        .supervisor
-        .log_length(execution.id)
-        .map(|length| length.borrow().bytes);
+    let id = execution.id;
+    let live = app.supervisor.log_length(id);
+    let live = live.map(|length| length.borrow().bytes);
+    let stored = view_stored(execution);
+    ExecutionView {
+        pid: app.supervisor.pid(id),
+        log_bytes: live.unwrap_or(stored.log_bytes),
+        ..stored
+    }
+}
+
+fn view_stored(execution: Execution) -> ExecutionView {
     ExecutionView {
         log_path: execution.log_path(),
         id: execution.id,
@@ -82,8 +91,8 @@ pub(super) fn view(app: &App, execution: Execution) -> ExecutionView {
         engine: given(execution.engine),
         model: given(execution.model),
         engine_session_id: execution.engine_session_id,
-        pid: app.supervisor.pid(execution.id),
-        log_bytes: live.unwrap_or(execution.log_bytes),
+        pid: None,
+        log_bytes: execution.log_bytes,
         usage: execution.usage,
         retry_of: execution.retry_of,
         created_at: execution.created_at,
@@ -182,8 +191,12 @@ pub async fn retry_execution(app: Arc<App>, req: Request) -> Result<Response, Ap
         reply_id: app.ids.next(),
         at: app.now(),
     };
-    let execution = app.journal.submit(retry).await?;
-    Ok(Response::accepted(&view(&app, execution)))
+    retried(&app, submit(&app, &req, retry).await?)
+}
+
+/// The new execution as it was queued.
+pub(super) fn retried(_app: &App, execution: Execution) -> Result<Response, ApiError> {
+    Ok(Response::accepted(&view_stored(execution)))
 }
 
 pub(super) fn find(app: &App, id: ExecutionId) -> Result<Execution, ApiError> {

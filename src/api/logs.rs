@@ -1,5 +1,6 @@
 //! The log of an execution: immutable once it is final, followed while it runs.
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::stream;
@@ -20,7 +21,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// `GET /api/executions/{execution_id}/logs` -- what the engine printed, byte for byte. `?follow=true` goes on until it ends.
 pub async fn get_log(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
-    require(&req)?;
+    let caller = require(&req)?;
     let follow = req.query::<bool>("follow")?.unwrap_or(false);
     let mut execution = find(&app, req.path("execution_id")?)?;
     if !execution.status.is_final() {
@@ -28,7 +29,7 @@ pub async fn get_log(app: Arc<App>, req: Request) -> Result<Response, ApiError> 
             return so_far(&app, &execution);
         }
         match started(&app, &req, execution.id).await? {
-            Started::Follows(follower) => return Ok(following(follower)),
+            Started::Follows(follower) => return Ok(following(follower, caller.over(app))),
             Started::Ended(ended) => execution = *ended,
         }
     }
@@ -91,10 +92,20 @@ async fn started(app: &Arc<App>, req: &Request, id: ExecutionId) -> Result<Start
     }
 }
 
-fn following(follower: LogFollower) -> Response {
-    let bytes = stream::unfold(follower, |mut follower| async move {
-        let next = follower.next().await.transpose()?;
-        Some((next, follower))
-    });
+/// Ends early, and not as if this were all, when the caller may not be answered any longer.
+fn following(follower: LogFollower, over: impl Future<Output = ()> + Send + 'static) -> Response {
+    let bytes = stream::unfold(
+        (follower, Some(Box::pin(over))),
+        |(mut follower, over)| async move {
+            let mut over = over?;
+            tokio::select! {
+                next = follower.next() => Some((next.transpose()?, (follower, Some(over)))),
+                () = &mut over => {
+                    let ended = io::Error::other("the token is over");
+                    Some((Err(ended), (follower, None)))
+                }
+            }
+        },
+    );
     Response::stream(TEXT, bytes).with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }

@@ -10,12 +10,15 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use schemars::JsonSchema;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::caller::require;
 use super::sessions;
+use super::submit::{repeated, submit_as};
 use crate::app::App;
+use crate::command::{KeepUpload, Uploaded};
 use crate::data_dir::make_dir;
 use crate::http::{ApiError, FileAnswer, Request, Response};
 use crate::journal::SubmitError;
@@ -91,8 +94,19 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
         while let Some(chunk) = part.chunk().await? {
             partial.write(&chunk).await?;
         }
+        let fingerprint = partial.fingerprint(&name);
+        if let Some(answer) = repeated::<KeepUpload>(&app, &req, &fingerprint, uploaded)? {
+            return Ok(answer);
+        }
         let dir = app.data.uploads(session.id);
-        let kept = partial.keep(&dir, &name).await;
+        // A file that was placed and not told of, because the server was killed in between, is the one that is sent again.
+        let placed = req
+            .once()
+            .and_then(|_| tokio::task::block_in_place(|| same_file(&dir, &name, &partial)));
+        let kept = match placed {
+            Some(media) => Ok(media),
+            None => partial.keep(&dir, &name).await,
+        };
         // The chat may have been deleted meanwhile, with its directory and all that was uploaded before.
         if let Err(error) = sessions::find(&app, session.id) {
             if let Ok(media) = kept {
@@ -101,11 +115,57 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
             let _ = fs::remove_dir(&dir);
             return Err(error);
         }
-        return Ok(Response::ok(&view(&app, session.id, &kept?)));
+        let keep = KeepUpload {
+            session_id: session.id,
+            media: kept?,
+        };
+        return match req.once() {
+            Some(_) => uploaded(&app, submit_as(&app, &req, fingerprint, keep).await?),
+            None => Ok(Response::ok(&view(&app, session.id, &keep.media))),
+        };
     }
     Err(ApiError::bad_request(
         "file: is missing; send multipart/form-data with a part named \"file\"",
     ))
+}
+
+pub(super) fn uploaded(app: &App, uploaded: Uploaded) -> Result<Response, ApiError> {
+    Ok(Response::ok(&view(
+        app,
+        uploaded.session_id,
+        &uploaded.media,
+    )))
+}
+
+/// The file of this name, if it has the same content. Its other names do not count: they were given because it was not.
+fn same_file(dir: &Path, name: &str, partial: &Partial) -> Option<Media> {
+    let (file, size) = open(dir, name).filter(|(_, size)| *size == partial.size)?;
+    let mut hash = Sha256::new();
+    io::copy(&mut io::BufReader::new(file), &mut HashWriter(&mut hash)).ok()?;
+    (hash.finalize() == partial.sha256.clone().finalize()).then(|| media(name.to_owned(), size))
+}
+
+/// What is written is hashed.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn media(name: String, size: u64) -> Media {
+    let content_type = mime_guess::from_path(&name).first_or_octet_stream();
+    Media {
+        content_type: content_type.to_string(),
+        name,
+        size,
+    }
 }
 
 /// A file on its way in; dropped before it is kept, it leaves nothing behind.
@@ -113,6 +173,7 @@ struct Partial {
     path: PathBuf,
     file: tokio::fs::File,
     size: u64,
+    sha256: Sha256,
 }
 
 impl Partial {
@@ -129,12 +190,22 @@ impl Partial {
             path,
             file: tokio::fs::File::from_std(file),
             size: 0,
+            sha256: Sha256::new(),
         })
     }
 
     async fn write(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
         self.size += chunk.len() as u64;
+        self.sha256.update(chunk);
         self.file.write_all(chunk).await.map_err(write_error)
+    }
+
+    /// What tells this upload from another one; the name is the one asked for.
+    fn fingerprint(&self, name: &str) -> [u8; 32] {
+        let mut hash = self.sha256.clone();
+        hash.update(name.as_bytes());
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.finalize().into()
     }
 
     async fn keep(mut self, dir: &Path, name: &str) -> Result<Media, ApiError> {
@@ -145,14 +216,7 @@ impl Partial {
         let dir = dir.to_owned();
         let synced = tokio::task::spawn_blocking(move || File::open(dir)?.sync_all()).await;
         synced.map_err(ApiError::internal)?.map_err(write_error)?;
-        let content_type = mime_guess::from_path(&name)
-            .first_or_octet_stream()
-            .to_string();
-        Ok(Media {
-            name,
-            size: self.size,
-            content_type,
-        })
+        Ok(media(name, self.size))
     }
 }
 
@@ -291,14 +355,7 @@ pub(super) fn attached(app: &App, session: SessionId, path: &str) -> Result<Medi
         return Err(refused().into());
     }
     let (_, size) = open(&dir, name).ok_or_else(refused)?;
-    let content_type = mime_guess::from_path(name)
-        .first_or_octet_stream()
-        .to_string();
-    Ok(Media {
-        name: name.to_owned(),
-        size,
-        content_type,
-    })
+    Ok(media(name.to_owned(), size))
 }
 
 /// A regular file of a chat; links and what is not complete yet do not count.

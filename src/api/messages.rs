@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::caller::require;
 use super::error::held;
 use super::page::{self, PageQuery};
+use super::submit::submit;
 use super::{media, sessions};
 use crate::app::App;
-use crate::command::PostMessage;
+use crate::command::{PostMessage, Posted};
 use crate::http::{ApiError, Request, Response};
 use crate::model::limits::MESSAGE_BYTES_MAX;
 use crate::model::text::free_text;
@@ -168,21 +169,22 @@ pub async fn post_message(app: Arc<App>, mut req: Request) -> Result<Response, A
         return Err(held());
     }
     let (worker_id, routing) = decide(&app, &session, &content, body.worker_id)?;
-    let posted = app
-        .journal
-        .submit(PostMessage {
-            id: app.ids.next(),
-            session_id: session.id,
-            content,
-            media: media.into_iter().collect(),
-            replaces: body.replaces,
-            execution_id: app.ids.next(),
-            reply_id: app.ids.next(),
-            worker_id,
-            routing,
-            at: app.now(),
-        })
-        .await?;
+    let message = PostMessage {
+        id: app.ids.next(),
+        session_id: session.id,
+        content,
+        media: media.into_iter().collect(),
+        replaces: body.replaces,
+        execution_id: app.ids.next(),
+        reply_id: app.ids.next(),
+        worker_id,
+        routing,
+        at: app.now(),
+    };
+    queued(&app, submit(&app, &req, message).await?)
+}
+
+pub(super) fn queued(_app: &App, posted: Posted) -> Result<Response, ApiError> {
     Ok(Response::accepted(&QueuedMessage {
         status: Queued::Queued,
         id: posted.id,

@@ -18,12 +18,16 @@ pub mod openapi;
 pub mod page;
 mod sessions;
 pub mod streams;
+mod submit;
 mod system;
 mod tokens;
 mod work_dir;
 mod workers;
 
 use crate::app::App;
+use crate::command::{
+    CreateApiKey, CreateSession, CreateWorker, KeepUpload, PostMessage, RetryExecution,
+};
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
     Conflict, ExpiredToken, Held, InvalidCredentials, InvalidToken, MissingToken, WorkDirNotOwned,
@@ -32,6 +36,7 @@ use crate::http::{Route, delete, get, patch, post, put};
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
 
 pub use caller::Caller;
+use submit::again;
 pub use tokens::{NewApiKeyError, new_api_key};
 
 /// Paths that never fall back to the console.
@@ -63,6 +68,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         post("/api/purge", system::purge).says(200, "purged"),
         get("/api/backup", backup::get_backup)
             .scope("admin")
+            .feature("backup")
             .query::<bool>("keys", "`false` leaves the secrets out")
             .sends("application/zstd")
             .refuses(&[Conflict]),
@@ -102,7 +108,9 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .scope("admin")
             .answers::<Vec<tokens::TokenView>>(200),
         post("/api/tokens", tokens::create_token)
-            .idempotent()
+            .makes("tokens")
+            .feature("api_keys")
+            .idempotent(again::<CreateApiKey>(tokens::created))
             .takes::<tokens::NewToken>(r#"{"name": "backup script", "scopes": ["read"]}"#)
             .answers::<tokens::TokenView>(201),
         delete("/api/tokens/{token_id}", tokens::delete_token).says(200, "deleted"),
@@ -111,7 +119,8 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .lists::<workers::WorkerView>(),
         post("/api/workers", workers::create_worker)
             .rate("agents")
-            .idempotent()
+            .makes("workers")
+            .idempotent(again::<CreateWorker>(workers::created))
             .takes::<workers::NewWorker>(
                 r#"{"name": "Assistant", "description": "General purpose assistant", "memory": "You are a helpful assistant."}"#,
             )
@@ -171,7 +180,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             executions::retry_execution,
         )
         .scope("chat")
-        .idempotent()
+        .idempotent(again::<RetryExecution>(executions::retried))
         .answers::<executions::ExecutionView>(202)
         .refuses(&[Conflict, Held]),
         get(
@@ -182,7 +191,8 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/api/local/sessions", sessions::list_sessions).lists::<sessions::SessionView>(),
         post("/api/local/sessions", sessions::create_session)
             .scope("chat")
-            .idempotent()
+            .makes("sessions")
+            .idempotent(again::<CreateSession>(sessions::created))
             .takes::<sessions::NewSession>(r#"{"name": "My Chat"}"#)
             .answers::<sessions::SessionView>(201),
         get("/api/local/sessions/{session_id}", sessions::get_session)
@@ -212,7 +222,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         )
         .scope("chat")
         .rate("chat")
-        .idempotent()
+        .idempotent(again::<PostMessage>(messages::queued))
         .takes::<messages::NewMessage>(r#"{"content": "Hello, what can you do?"}"#)
         .answers::<messages::QueuedMessage>(202)
         .refuses(&[Conflict, Held]),
@@ -222,6 +232,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         )
         .scope("chat")
         .body_bytes_max(upload_bytes_max)
+        .idempotent(again::<KeepUpload>(media::uploaded))
         .takes_file("file")
         .answers::<media::MediaView>(200),
         get(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::require;
 use super::page::{self, PageQuery};
+use super::submit::submit;
 use super::workers::present;
 use crate::app::App;
 use crate::command::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
@@ -60,7 +61,11 @@ pub(super) fn view(tx: &impl Tx, session: Session) -> Result<SessionView, StoreE
         status: message.status,
         ts: message.created_at,
     });
-    Ok(SessionView {
+    Ok(view_with(session, last))
+}
+
+fn view_with(session: Session, last_message: Option<LastMessage>) -> SessionView {
+    SessionView {
         id: session.id,
         name: session.name,
         worker_id: session.worker_id,
@@ -68,10 +73,10 @@ pub(super) fn view(tx: &impl Tx, session: Session) -> Result<SessionView, StoreE
         archived: session.archived,
         tags: session.tags,
         unread: session.unread,
-        last_message: last,
+        last_message,
         created_at: session.created_at,
         updated_at: session.updated_at,
-    })
+    }
 }
 
 /// A new chat.
@@ -87,19 +92,19 @@ pub async fn create_session(app: Arc<App>, mut req: Request) -> Result<Response,
     require(&req)?;
     let body: NewSession = req.json().await?;
     let name = session_name(&body.name)?;
-    let id: SessionId = app.ids.next();
     let create = CreateSession {
-        id,
+        id: app.ids.next(),
         name,
         worker_id: body.worker_id,
         at: app.now(),
     };
-    let session = app.journal.submit(create).await?;
-    let view = app.store.read(|tx| view(tx, session))?;
-    Ok(Response::created(
-        &format!("/api/local/sessions/{id}"),
-        &view,
-    ))
+    created(&app, submit(&app, &req, create).await?)
+}
+
+/// A new chat has no message yet.
+pub(super) fn created(_app: &App, session: Session) -> Result<Response, ApiError> {
+    let location = format!("/api/local/sessions/{}", session.id);
+    Ok(Response::created(&location, &view_with(session, None)))
 }
 
 /// `GET /api/local/sessions` -- last changed first.

@@ -1,6 +1,7 @@
 //! Streams of events (SSE).
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,8 +67,6 @@ struct EventStream {
     app: Arc<App>,
     reader: Reader,
     scope: Scope,
-    /// When the caller's token ends.
-    expires: Option<Instant>,
     is_over: bool,
     rendering: Option<Rendering>,
     _room: OwnedSemaphorePermit,
@@ -86,14 +85,11 @@ fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<R
         ApiError::new(ErrorCode::Overloaded, "As many streams are open as may be").retry_after(5)
     })?;
     let last_event = last_event_id(req)?;
-    let left = caller
-        .expires_at
-        .map(|at| Duration::from_millis(at.saturating_sub(app.now())));
+    let over = caller.clone().over(app.clone());
     let stream = EventStream {
         reader: Reader::new(app.store.clone(), app.feed.clone(), scope, last_event)?,
         app,
         scope,
-        expires: left.map(|left| Instant::now() + left),
         is_over: false,
         rendering: req
             .query::<bool>("html")?
@@ -104,9 +100,10 @@ fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<R
             }),
         _room: room,
     };
-    let frames = stream::unfold(stream, |mut stream| async move {
-        let frame = stream.next().await?;
-        Some((frame, stream))
+    let over = Box::pin(over);
+    let frames = stream::unfold((stream, over), |(mut stream, mut over)| async move {
+        let frame = stream.next(over.as_mut()).await?;
+        Some((frame, (stream, over)))
     });
     Ok(sse::respond(req.closing(), frames))
 }
@@ -121,14 +118,9 @@ pub fn last_event_id(req: &Request) -> Result<Option<u64>, ApiError> {
 }
 
 impl EventStream {
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next frame, until the caller may not be answered any longer.
+    async fn next(&mut self, mut over: Pin<&mut impl Future<Output = ()>>) -> Option<Bytes> {
         while !self.is_over {
-            let expired = async {
-                match self.expires {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             let due = self.rendering.as_ref().and_then(Rendering::next_at);
             let rendering_due = async {
                 match due {
@@ -144,7 +136,7 @@ impl EventStream {
                         None => continue,
                     }
                 }
-                () = expired => {
+                () = &mut over => {
                     self.is_over = true;
                     return Some(frame(None, "expired", &Nothing {}));
                 }

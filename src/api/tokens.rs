@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::{API_KEY_PREFIX, require};
 use super::page::ROWS_MAX;
+use super::submit::submit;
 use crate::app::{App, random_secret, sha256};
 use crate::command::{CreateApiKey, DeleteApiKey};
 use crate::http::{ApiError, Request, Response};
@@ -119,11 +120,17 @@ pub async fn create_token(app: Arc<App>, mut req: Request) -> Result<Response, A
     let body: NewToken = req.json().await?;
     let now = app.now();
     let (key, token) = new_api_key(&body.name, body.scopes, body.expires_at, &app.ids, now)?;
-    app.journal
-        .submit(CreateApiKey { key: key.clone() })
-        .await?;
-    let location = format!("/api/tokens/{}", key.id);
-    Ok(Response::created(&location, &view(key, Some(token))))
+    let key = submit(&app, &req, CreateApiKey { key }).await?;
+    Ok(shown(key, Some(token)))
+}
+
+/// The key itself is shown once; whoever asks again learns that it was made.
+pub(super) fn created(_app: &App, key: ApiKey) -> Result<Response, ApiError> {
+    Ok(shown(key, None))
+}
+
+fn shown(key: ApiKey, token: Option<String>) -> Response {
+    Response::created(&format!("/api/tokens/{}", key.id), &view(key, token))
 }
 
 /// `DELETE /api/tokens/{token_id}` -- the key is refused from now on.
@@ -131,5 +138,6 @@ pub async fn delete_token(app: Arc<App>, req: Request) -> Result<Response, ApiEr
     require(&req)?;
     let id: ApiKeyId = req.path("token_id")?;
     app.journal.submit(DeleteApiKey { id }).await?;
+    app.revoked.send_replace(());
     Ok(Response::deleted())
 }

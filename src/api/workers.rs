@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::caller::require;
 use super::page::{self, PageQuery};
+use super::submit::submit;
 use super::{error, work_dir};
 use crate::app::App;
 use crate::command::{CreateWorker, DeleteWorker, UpdateWorker, WorkerPatch};
@@ -76,8 +77,12 @@ fn view(app: &App, tx: &impl Tx, worker: Worker) -> Result<WorkerView, StoreErro
         } => WorkerStatus::Error,
         _ => WorkerStatus::Idle,
     };
+    Ok(view_with(app, worker, status, activity.pending))
+}
+
+fn view_with(app: &App, worker: Worker, status: WorkerStatus, queue_length: u64) -> WorkerView {
     let work_dir = app.data.work_dir(worker.id, &worker.work_dir);
-    Ok(WorkerView {
+    WorkerView {
         id: worker.id,
         name: worker.name,
         description: worker.description,
@@ -88,10 +93,10 @@ fn view(app: &App, tx: &impl Tx, worker: Worker) -> Result<WorkerView, StoreErro
         model: given(worker.model),
         permissions: given(worker.permissions),
         timeout_s: worker.timeout_s,
-        queue_length: activity.pending,
+        queue_length,
         created_at: worker.created_at,
         updated_at: worker.updated_at,
-    })
+    }
 }
 
 /// What was set, where nothing is said as `null`.
@@ -249,18 +254,22 @@ pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, 
         created_at: now,
         updated_at: now,
     };
-    let created = app
-        .journal
-        .submit(CreateWorker {
-            worker: worker.clone(),
-        })
-        .await;
-    if let Err(error) = created {
-        work_dir::undo(&app, id, &work_dir);
-        return Err(error.into());
+    match submit(&app, &req, CreateWorker { worker }).await {
+        Ok(worker) => created(&app, worker),
+        Err(error) => {
+            work_dir::undo(&app, id, &work_dir);
+            Err(error)
+        }
     }
-    let view = app.store.read(|tx| view(&app, tx, worker))?;
-    Ok(Response::created(&format!("/api/workers/{id}"), &view))
+}
+
+/// A new worker has done nothing yet.
+pub(super) fn created(app: &App, worker: Worker) -> Result<Response, ApiError> {
+    let location = format!("/api/workers/{}", worker.id);
+    Ok(Response::created(
+        &location,
+        &view_with(app, worker, WorkerStatus::Idle, 0),
+    ))
 }
 
 /// `GET /api/workers` -- newest first.

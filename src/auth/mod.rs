@@ -5,6 +5,7 @@
 //! - **Start reading at** [`token`].
 
 pub mod cookies;
+pub mod last_use;
 pub mod password;
 pub mod throttle;
 pub mod token;

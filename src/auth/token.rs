@@ -22,6 +22,8 @@ pub enum TokenKind {
     Access,
     /// Gets new access tokens, and nothing else.
     Refresh,
+    /// The console's refresh token, taken from its cookie alone and exchanged for another one each time.
+    Cookie,
     /// Fetches images and downloads by cookie.
     Media,
     /// A running execution, limited to its worker and chat.
@@ -232,6 +234,7 @@ mod tests {
             with(|claims| claims.iss = "hive-2".to_owned()),
             with(|claims| claims.kind = TokenKind::Refresh),
             with(|claims| claims.kind = TokenKind::Media),
+            with(|claims| claims.kind = TokenKind::Cookie),
             hs384,
             format!("{none}.{body}."),
             format!("{none}.{body}.{signature}"),

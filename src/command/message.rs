@@ -41,7 +41,7 @@ pub struct PostMessage {
 }
 
 /// What became of a posted message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posted {
     /// Its id.
     pub id: MessageId,
@@ -127,6 +127,37 @@ impl Change for PostMessage {
             id: self.id,
             seq,
             execution_id: self.execution_id,
+        })
+    }
+}
+
+/// A file was uploaded. The file itself is the truth of that, so this changes nothing; it is what an idempotency key is
+/// kept with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeepUpload {
+    /// The chat.
+    pub session_id: SessionId,
+    /// The file.
+    pub media: Media,
+}
+
+/// A file that was uploaded, and the chat it was uploaded to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// The chat.
+    pub session_id: SessionId,
+    /// The file.
+    pub media: Media,
+}
+
+impl Change for KeepUpload {
+    type Outcome = Uploaded;
+
+    fn apply(&self, cx: &mut Apply<'_>) -> Result<Uploaded, Rejection> {
+        sessions::get(cx.tx, self.session_id)?.ok_or(Refusal::NotFound("session"))?;
+        Ok(Uploaded {
+            session_id: self.session_id,
+            media: self.media.clone(),
         })
     }
 }

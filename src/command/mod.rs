@@ -6,6 +6,7 @@
 //! was. Start reading at [`Change`], then at [`message`].
 
 pub mod account;
+pub mod conditional;
 pub mod execution;
 pub mod message;
 pub mod session;
@@ -15,13 +16,14 @@ use serde::{Deserialize, Serialize};
 
 pub use account::{
     ChangePassword, CreateAccount, CreateApiKey, CreateLogin, DeleteApiKey, RevokeLogin,
-    TouchApiKey,
+    RotateCookie, Rotation, TouchApiKey,
 };
+pub use conditional::Conditional;
 pub use execution::{
     CancelPending, Ending, FinishExecution, RecordContext, RecordEvent, RetryExecution,
     StartExecution,
 };
-pub use message::{PostMessage, Posted};
+pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
 pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
 pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
 
@@ -48,6 +50,17 @@ pub enum Refusal {
     /// A queue is full; later there may be room.
     #[error("{0}")]
     Full(&'static str),
+    /// The same was done before, under the same idempotency key.
+    #[error("this was done before")]
+    Repeated,
+    /// There are as many as the tier allows.
+    #[error("the tier allows {} {}", .quota.limit, .quota.resource.as_str())]
+    OverQuota {
+        /// What it allows.
+        quota: conditional::Quota,
+        /// How many there are.
+        current: u64,
+    },
 }
 
 /// Why `apply` did not change anything.
@@ -64,7 +77,7 @@ pub enum Rejection {
 /// What one kind of change does.
 pub trait Change {
     /// What the caller learns when it is done.
-    type Outcome: Send + std::fmt::Debug + 'static;
+    type Outcome: Send + std::fmt::Debug + Serialize + 'static;
 
     /// Does it, or refuses and leaves the tables as they were.
     fn apply(&self, cx: &mut Apply<'_>) -> Result<Self::Outcome, Rejection>;
@@ -104,6 +117,15 @@ macro_rules! commands {
             pub fn kind(&self) -> &'static str {
                 match self {
                     $($(#[$condition])* Self::$name(_) => stringify!($name)),+
+                }
+            }
+        }
+
+        impl Outcome {
+            /// The outcome itself, encoded; of which kind it is, whoever reads it has to know.
+            fn encode(&self) -> Result<Vec<u8>, StoreError> {
+                match self {
+                    $($(#[$condition])* Self::$name(outcome) => codec::encode(outcome)),+
                 }
             }
         }
@@ -152,6 +174,9 @@ commands! {
     FinishExecution,
     CancelPending,
     RetryExecution,
+    Conditional,
+    KeepUpload,
+    RotateCookie,
     #[cfg(test)]
     Panic,
 }

@@ -19,9 +19,9 @@ pub struct CreateWorker {
 }
 
 impl Change for CreateWorker {
-    type Outcome = ();
+    type Outcome = Worker;
 
-    fn apply(&self, cx: &mut Apply<'_>) -> Result<(), Rejection> {
+    fn apply(&self, cx: &mut Apply<'_>) -> Result<Worker, Rejection> {
         let worker = &self.worker;
         if workers::find_by_name(cx.tx, &worker.name)?.is_some() {
             return Err(Refusal::NameTaken {
@@ -37,7 +37,8 @@ impl Change for CreateWorker {
             .into());
         }
         workers::insert(cx.tx, worker)?;
-        Ok(cx.emit(None, None, worker.created_at, EventBody::Worker(worker.id))?)
+        cx.emit(None, None, worker.created_at, EventBody::Worker(worker.id))?;
+        Ok(worker.clone())
     }
 }
 

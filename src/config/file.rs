@@ -10,10 +10,10 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::Config;
 use super::error::{ConfigError, Place};
 use super::setting::Setting;
 use super::value::Kind;
+use super::{Config, Tier};
 use crate::engine::settings::EngineSettings;
 
 /// More than this is not a settings file.
@@ -100,7 +100,12 @@ impl Reader<'_> {
                     }
                 }
                 ("engines", DeValue::Table(_)) => self.engines(value)?,
-                ("tier", DeValue::Table(_)) => self.config.tier = self.typed("tier", value)?,
+                ("tier", DeValue::Table(_)) => {
+                    let tier: Tier = self.typed("tier", value)?;
+                    tier.check()
+                        .map_err(|message| self.refuse(Some("tier"), Some(span), &message))?;
+                    self.config.tier = tier;
+                }
                 ("limits" | "rate_limit" | "engines" | "tier", _) => {
                     let message = format!("must be a table: [{name}]");
                     return Err(self.refuse(Some(&name), Some(span), &message));

@@ -18,7 +18,7 @@
 //!     vec![
 //!         post("/api/auth/login", log_in).public().rate("auth"),
 //!         get("/api/workers/{id}", get_worker),
-//!         post("/api/workers", create_worker).rate("agents").idempotent(),
+//!         post("/api/workers", create_worker).rate("agents"),
 //!     ]
 //! }
 //!
@@ -52,6 +52,7 @@ pub mod doc;
 pub mod error;
 pub mod forwarded;
 mod http2;
+pub mod idempotency;
 pub mod origin;
 pub mod pipeline;
 pub mod range;

@@ -22,6 +22,7 @@ use super::body::Body;
 use super::compression::{self, Encoding};
 use super::error::{ApiError, ErrorCode};
 use super::forwarded::Proxies;
+use super::idempotency::{InProgress, Kept, Once, Turn, replayed};
 use super::origin::{self, CrossOrigin, Origins};
 use super::rate_limit::{Meter, RateLimits};
 use super::request::Request;
@@ -46,9 +47,21 @@ pub trait Authenticate: Send + Sync + 'static {
     /// that is not public, before its body is read; it must not block for longer than a read of the store.
     fn authenticate(&self, req: &Request, token: Option<&str>) -> Result<Self::Caller, ApiError>;
 
-    /// Whose rate limits a caller counts against: the same number for all that act for one user.
+    /// Whose rate limits a caller counts against, and whose idempotency keys it uses: the same number for all that act
+    /// for one user.
     fn user(&self, _caller: &Self::Caller) -> u128 {
         0
+    }
+
+    /// Refuses what the tier does not include.
+    fn check_feature(&self, _feature: &'static str) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    /// What an earlier request with this idempotency key left; what this one leaves, its handler has to keep together
+    /// with its effect.
+    fn kept(&self, _key: &[u8; 32]) -> Result<Option<Kept>, ApiError> {
+        Ok(None)
     }
 }
 
@@ -63,6 +76,7 @@ pub(super) struct Pipeline<S> {
     limits: Limits,
     closing: CancellationToken,
     running: Running,
+    in_progress: InProgress,
     document_policy: HeaderValue,
     resource_policy: HeaderValue,
 }
@@ -97,6 +111,7 @@ impl<S: Authenticate> Pipeline<S> {
             limits: server.limits,
             closing,
             running,
+            in_progress: InProgress::default(),
         }
     }
 
@@ -173,6 +188,7 @@ impl<S: Authenticate> Pipeline<S> {
             values,
             policy: route.policy,
             own_origin,
+            once: None,
             id: id.clone(),
             closing: self.closing.clone(),
         };
@@ -198,13 +214,46 @@ impl<S: Authenticate> Pipeline<S> {
         if let Some(meter) = meter {
             self.rate_limits.count_address(meter, request.peer)?;
         }
-        if let Some(caller) = self.authenticate(&mut request)?
-            && let Some(meter) = meter
-        {
-            let user = self.state.user(&caller);
+        let caller = self.authenticate(&mut request)?;
+        let user = caller.map(|caller| self.state.user(&caller));
+        if let (Some(meter), Some(user)) = (meter, user) {
             self.rate_limits.count_user(meter, user)?;
         }
-        self.run(route, request).await
+        if let Some(feature) = route.policy.feature {
+            self.state.check_feature(feature)?;
+        }
+        let mut turn = None;
+        if route.policy.idempotent
+            && let Some(once) = Once::of(&request, user.unwrap_or_default())?
+        {
+            turn = Some(self.in_progress.enter(once.key)?);
+            if let Some(answer) = self.repeated(&route, &mut request, once).await? {
+                return Ok(replayed(answer));
+            }
+        }
+        self.run(route, request, turn).await
+    }
+
+    /// The answer to a request whose key was used before; else the request is the first with it.
+    async fn repeated(
+        &self,
+        route: &Route<S>,
+        request: &mut Request,
+        once: Once,
+    ) -> Result<Option<Response>, ApiError> {
+        let fingerprint = request.take_fingerprint().await?;
+        request.once = Some(Once {
+            fingerprint,
+            ..once
+        });
+        let Some(fingerprint) = fingerprint else {
+            return Ok(None);
+        };
+        let Some(kept) = self.state.kept(&once.key)? else {
+            return Ok(None);
+        };
+        once.check(&kept, &fingerprint)?;
+        route.repeat(&self.state, &kept.outcome).transpose()
     }
 
     fn check_length(&self, parts: &Parts) -> Result<(), ApiError> {
@@ -233,7 +282,12 @@ impl<S: Authenticate> Pipeline<S> {
 
     /// Runs the handler. One that may change something goes on when its client hangs up, so that it is not torn; one that
     /// only reads ends with its client. Neither can take the connection down by panicking.
-    async fn run(&self, route: Arc<Route<S>>, request: Request) -> Result<Response, ApiError> {
+    async fn run(
+        &self,
+        route: Arc<Route<S>>,
+        request: Request,
+        turn: Option<Turn>,
+    ) -> Result<Response, ApiError> {
         let safe = *request.method() == Method::GET;
         let handler = AssertUnwindSafe(route.call(Arc::clone(&self.state), request)).catch_unwind();
         let outcome = if safe {
@@ -242,7 +296,7 @@ impl<S: Authenticate> Pipeline<S> {
             let running = self.running.enter();
             Whole::new(async move {
                 let outcome = handler.await;
-                drop(running);
+                drop((running, turn));
                 outcome
             })
             .await

@@ -17,6 +17,7 @@ use serde_json::error::Category;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ApiError, ErrorCode};
+use super::idempotency::{self, Once};
 use super::request_body::RequestBody;
 use super::request_id::RequestId;
 use super::router::{PathValues, Policy};
@@ -29,6 +30,7 @@ pub struct Request {
     pub(super) policy: Policy,
     pub(super) peer: IpAddr,
     pub(super) own_origin: bool,
+    pub(super) once: Option<Once>,
     pub(super) id: RequestId,
     pub(super) closing: CancellationToken,
 }
@@ -72,6 +74,27 @@ impl Request {
     /// What the route table says about this route.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The idempotency key, where the route honours one and the request brings it.
+    pub fn once(&self) -> Option<&Once> {
+        self.once.as_ref()
+    }
+
+    /// Takes the body in, so that it can be told from another one. A multipart body stays outside: it is as large as
+    /// its file, and its boundary is another one each time.
+    pub(super) async fn take_fingerprint(&mut self) -> Result<Option<[u8; 32]>, ApiError> {
+        let essence = self
+            .header(CONTENT_TYPE)
+            .map(media_type)
+            .unwrap_or_default();
+        if essence.eq_ignore_ascii_case("multipart/form-data") {
+            return Ok(None);
+        }
+        let bytes = self.bytes().await?;
+        let fingerprint = idempotency::fingerprint(&bytes);
+        self.body = RequestBody::whole(bytes);
+        Ok(Some(fingerprint))
     }
 
     /// Cancelled when the server goes down: an answer that stays open ends then.

@@ -70,6 +70,8 @@ impl From<multer::Error> for ApiError {
 /// The body as it arrives, under the route's size limit and with a limit on how long each chunk may take.
 pub struct RequestBody {
     incoming: Option<Incoming>,
+    /// What was taken in before.
+    taken: Option<Bytes>,
     bytes_max: u64,
     bytes_read: u64,
     patience: Duration,
@@ -80,6 +82,7 @@ impl RequestBody {
     pub(super) fn new(incoming: Incoming, bytes_max: u64, patience: Duration) -> RequestBody {
         RequestBody {
             incoming: Some(incoming),
+            taken: None,
             bytes_max,
             bytes_read: 0,
             patience,
@@ -87,14 +90,27 @@ impl RequestBody {
         }
     }
 
+    /// A body that was taken in, to be read again.
+    pub(super) fn whole(bytes: Bytes) -> RequestBody {
+        RequestBody {
+            incoming: None,
+            bytes_max: bytes.len() as u64,
+            taken: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            bytes_read: 0,
+            patience: Duration::ZERO,
+            deadline: None,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.taken.is_none() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     /// Takes what has not arrived yet out, to be read elsewhere.
     pub(super) fn detach(&mut self) -> RequestBody {
         RequestBody {
             incoming: self.incoming.take(),
+            taken: self.taken.take(),
             deadline: self.deadline.take(),
             ..*self
         }
@@ -106,6 +122,9 @@ impl Stream for RequestBody {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let body = self.get_mut();
+        if let Some(taken) = body.taken.take() {
+            return Poll::Ready(Some(Ok(taken)));
+        }
         loop {
             let Some(incoming) = &mut body.incoming else {
                 return Poll::Ready(None);

@@ -33,6 +33,10 @@ pub struct Policy {
     pub rate: &'static str,
     /// Whether a repeated `Idempotency-Key` is answered with the first answer.
     pub idempotent: bool,
+    /// What it makes one more of, in the words of the application, where a tier may limit that.
+    pub makes: Option<&'static str>,
+    /// What a tier has to include for it, in the words of the application.
+    pub feature: Option<&'static str>,
     /// Since when not to use it any more, and what instead.
     pub deprecated: Option<Deprecation>,
 }
@@ -56,6 +60,7 @@ pub struct Deprecation {
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
+type Repeat<S> = Box<dyn Fn(&S, &[u8]) -> Result<Response, ApiError> + Send + Sync>;
 type Handler<S> = Box<dyn Fn(Arc<S>, Request) -> Answer + Send + Sync>;
 
 /// One line of the table.
@@ -69,6 +74,7 @@ pub struct Route<S> {
     /// What it takes and answers.
     pub doc: RouteDoc,
     handler: Handler<S>,
+    repeat: Option<Repeat<S>>,
 }
 
 impl<S> Route<S> {
@@ -93,10 +99,13 @@ impl<S> Route<S> {
                 body_bytes_max: BODY_BYTES_MAX,
                 rate: "default",
                 idempotent: false,
+                makes: None,
+                feature: None,
                 deprecated: None,
             },
             doc: RouteDoc::new(std::any::type_name::<H>()),
             handler: Box::new(move |state, request| Box::pin(handler(state, request))),
+            repeat: None,
         }
     }
 
@@ -135,9 +144,26 @@ impl<S> Route<S> {
         self.rate(UNLIMITED)
     }
 
-    /// Honours `Idempotency-Key`.
-    pub fn idempotent(mut self) -> Route<S> {
+    /// Honours `Idempotency-Key`: a repeated request is answered with what `repeat` makes of the outcome that the
+    /// application kept.
+    pub fn idempotent(
+        mut self,
+        repeat: impl Fn(&S, &[u8]) -> Result<Response, ApiError> + Send + Sync + 'static,
+    ) -> Route<S> {
         self.policy.idempotent = true;
+        self.repeat = Some(Box::new(repeat));
+        self
+    }
+
+    /// Makes one more of this.
+    pub fn makes(mut self, resource: &'static str) -> Route<S> {
+        self.policy.makes = Some(resource);
+        self
+    }
+
+    /// Is served only where the tier includes this.
+    pub fn feature(mut self, feature: &'static str) -> Route<S> {
+        self.policy.feature = Some(feature);
         self
     }
 
@@ -159,6 +185,11 @@ impl<S> Route<S> {
     /// The names of the values in its path, in order.
     pub fn values(&self) -> impl Iterator<Item = &'static str> {
         segments(self.pattern).filter_map(value_name)
+    }
+
+    /// The answer to a request that was answered before; `None` where keys are not honoured.
+    pub(super) fn repeat(&self, state: &S, outcome: &[u8]) -> Option<Result<Response, ApiError>> {
+        self.repeat.as_ref().map(|repeat| repeat(state, outcome))
     }
 
     pub(super) fn call(&self, state: Arc<S>, request: Request) -> Answer {

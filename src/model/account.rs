@@ -35,6 +35,27 @@ pub struct Login {
     pub expires_at: Millis,
 }
 
+/// Which of the console's cookies of a sign-in is good: each is exchanged for another one when it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginCookie {
+    /// The name (`jti`) of the one that was given out last.
+    pub current: u128,
+    /// The one it was given out for.
+    pub previous: u128,
+    /// When.
+    pub rotated_at: Millis,
+}
+
+impl LoginCookie {
+    /// How long the one before is still taken: its answer may have been lost on the way, and tabs may ask at once.
+    pub const GRACE_MS: Millis = 30_000;
+
+    /// Whether the one before is still taken.
+    pub fn forgives(&self, presented: u128, now: Millis) -> bool {
+        presented == self.previous && now <= self.rotated_at.saturating_add(Self::GRACE_MS)
+    }
+}
+
 /// An API key. The key itself is shown once and kept as its SHA-256 (it is random, so a slow hash adds nothing).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {

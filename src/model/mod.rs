@@ -13,7 +13,7 @@ pub mod session;
 pub mod text;
 pub mod worker;
 
-pub use account::{Account, ApiKey, Login, Scope};
+pub use account::{Account, ApiKey, Login, LoginCookie, Scope};
 pub use event::{Event, EventBody};
 pub use execution::{Execution, ExecutionStatus, Routing, Usage};
 pub use ids::{ApiKeyId, ExecutionId, Ids, LoginId, MessageId, SessionId, WorkerId};

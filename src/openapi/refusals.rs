@@ -59,6 +59,12 @@ pub(super) fn of<S>(route: &Route<S>) -> BTreeMap<StatusCode, Vec<ErrorCode>> {
     {
         codes.push(RangeNotSatisfiable);
     }
+    if policy.makes.is_some() {
+        codes.push(TierLimit);
+    }
+    if policy.feature.is_some() {
+        codes.push(LicenseFeatureRequired);
+    }
     if policy.idempotent {
         codes.extend([BadRequest, IdempotencyInProgress, IdempotencyKeyReused]);
     }

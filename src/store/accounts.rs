@@ -1,10 +1,10 @@
 //! The account, sign-ins and API keys.
 
-use redb::ReadableTable;
+use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::tables::{API_KEYS, API_KEYS_BY_HASH, LOGINS};
+use super::tables::{API_KEYS, API_KEYS_BY_HASH, LOGIN_COOKIES, LOGINS};
 use super::{StoreError, Tx, WriteTx, codec, meta};
-use crate::model::{Account, ApiKey, ApiKeyId, Login, LoginId};
+use crate::model::{Account, ApiKey, ApiKeyId, Login, LoginCookie, LoginId};
 
 /// The account; `None` before the first start is over.
 pub fn get(tx: &impl Tx) -> Result<Option<Account>, StoreError> {
@@ -41,9 +41,26 @@ pub fn delete_expired_logins(tx: &WriteTx, now: u64, rows_max: usize) -> Result<
             expired.push(id.value());
         }
     }
+    let mut cookies = tx.table(LOGIN_COOKIES)?;
     for id in expired {
         table.remove(id)?;
+        cookies.remove(id)?;
     }
+    Ok(())
+}
+
+/// Which of the console's cookies of a sign-in is good; `None` while it is the first one.
+pub fn get_cookie(tx: &impl Tx, id: LoginId) -> Result<Option<LoginCookie>, StoreError> {
+    tx.table(LOGIN_COOKIES)?
+        .get(id.as_u128())?
+        .map(|row| codec::decode("login_cookies", row.value()))
+        .transpose()
+}
+
+/// Sets which of the console's cookies of a sign-in is good.
+pub fn put_cookie(tx: &WriteTx, id: LoginId, cookie: &LoginCookie) -> Result<(), StoreError> {
+    tx.table(LOGIN_COOKIES)?
+        .insert(id.as_u128(), codec::encode(cookie)?.as_slice())?;
     Ok(())
 }
 
@@ -54,6 +71,11 @@ pub fn list_api_keys(tx: &impl Tx) -> Result<Vec<ApiKey>, StoreError> {
         .rev()
         .map(|row| codec::decode("api_keys", row?.1.value()))
         .collect()
+}
+
+/// How many API keys there are.
+pub fn count_api_keys(tx: &impl Tx) -> Result<u64, StoreError> {
+    Ok(tx.table(API_KEYS)?.len()?)
 }
 
 /// An API key by its id.

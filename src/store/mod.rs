@@ -10,6 +10,7 @@ pub mod contexts;
 pub mod copy;
 pub mod events;
 pub mod executions;
+pub mod idempotency;
 pub mod messages;
 pub mod meta;
 pub mod page;

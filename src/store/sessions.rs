@@ -1,6 +1,6 @@
 //! Chats.
 
-use redb::ReadableTable;
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::tables::{SESSIONS, SESSIONS_BY_UPDATED};
 use super::{Cursor, Page, StoreError, Tx, WriteTx, codec, page};
@@ -12,6 +12,11 @@ pub fn get(tx: &impl Tx, id: SessionId) -> Result<Option<Session>, StoreError> {
         .get(id.as_u128())?
         .map(|row| codec::decode("sessions", row.value()))
         .transpose()
+}
+
+/// How many chats there are.
+pub fn count(tx: &impl Tx) -> Result<u64, StoreError> {
+    Ok(tx.table(SESSIONS)?.len()?)
 }
 
 /// Chats, last changed first.

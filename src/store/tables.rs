@@ -38,6 +38,8 @@ tables! {
     META: &'static str => &'static [u8] = "meta";
     /// Sign-ins by id.
     LOGINS: u128 => &'static [u8] = "logins";
+    /// Which of the console's cookies is good, by sign-in; no row is the first one. Goes with its row in `LOGINS`.
+    LOGIN_COOKIES: u128 => &'static [u8] = "login_cookies";
     /// API keys by id.
     API_KEYS: u128 => &'static [u8] = "api_keys";
     /// The API key of a SHA-256. Changes together with `API_KEYS`.
@@ -78,4 +80,8 @@ tables! {
     FEED_BY_SESSION: (u128, u64) => () = "feed_by_session";
     /// (execution, event): the events of an execution. Changes together with `FEED`.
     FEED_BY_EXECUTION: (u128, u64) => () = "feed_by_execution";
+    /// What came of a change by the SHA-256 of its user, route and idempotency key, for a day.
+    IDEMPOTENCY: &'static [u8; 32] => &'static [u8] = "idempotency";
+    /// (at, key): what was kept in time order. Changes together with `IDEMPOTENCY`.
+    IDEMPOTENCY_BY_TIME: (u64, &'static [u8; 32]) => () = "idempotency_by_time";
 }

@@ -42,9 +42,12 @@ impl From<SubmitError> for ToolError {
         match error {
             SubmitError::Refused(Refusal::NotFound(_)) => Self::NotFound(message),
             SubmitError::Refused(Refusal::NameTaken { .. }) => Self::Exists(message),
-            SubmitError::Refused(Refusal::WrongState(_) | Refusal::Full(_)) => {
-                Self::Refused(message)
-            }
+            SubmitError::Refused(
+                Refusal::WrongState(_)
+                | Refusal::Full(_)
+                | Refusal::Repeated
+                | Refusal::OverQuota { .. },
+            ) => Self::Refused(message),
             SubmitError::StorageFull
             | SubmitError::ReadOnly(_)
             | SubmitError::Overloaded

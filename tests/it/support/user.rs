@@ -55,6 +55,14 @@ impl User {
         }
     }
 
+    /// The same user by another token.
+    pub fn with(&self, access: String) -> Self {
+        Self {
+            access,
+            ..self.clone()
+        }
+    }
+
     /// The same user after a restart: the tokens are still good.
     pub fn at(&self, server: &TestServer) -> Self {
         Self {

@@ -1,0 +1,114 @@
+//! What a tier allows, as its owner's own settings say it.
+
+use serde_json::json;
+
+use crate::support::{Setup, TestServer};
+
+const TIER: &str =
+    "[tier]\nname = \"pro\"\nfeatures = [\"backup\"]\n[tier.limits]\nworkers = 2\nsessions = 1\n";
+
+#[tokio::test]
+async fn one_too_many_is_402_and_says_why() {
+    let server = TestServer::with(TIER).await;
+    let user = server.log_in().await;
+    for name in ["Ada", "Grace"] {
+        user.post("/api/workers", &json!({ "name": name }))
+            .await
+            .expect(201);
+    }
+    let refused = user.post("/api/workers", &json!({ "name": "Alan" })).await;
+    let body = refused.refused(402, "tier_limit");
+    assert_eq!(
+        body["details"],
+        json!({ "tier": "pro", "resource": "workers", "limit": 2, "current": 2 })
+    );
+    assert_eq!(
+        body["message"],
+        "Your tier doesn't allow more than 2 workers"
+    );
+    user.chat().await;
+    user.post("/api/local/sessions", &json!({ "name": "x" }))
+        .await
+        .refused(402, "tier_limit");
+    // It is a limit on how many there are, not on how many there were.
+    let workers = user.read("/api/workers").await;
+    let path = format!("/api/workers/{}", workers[0]["id"].as_str().unwrap());
+    user.delete(&path).await.expect(200);
+    user.post("/api/workers", &json!({ "name": "Alan" }))
+        .await
+        .expect(201);
+    // The refused one left nothing behind.
+    assert_eq!(
+        std::fs::read_dir(server.data.join("workers"))
+            .unwrap()
+            .count(),
+        2
+    );
+}
+
+/// Many at once do not get past it together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_holds_against_a_race() {
+    let server = TestServer::with(TIER).await;
+    let user = server.log_in().await;
+    let calls: Vec<_> = (0..16)
+        .map(|n| {
+            let user = user.clone();
+            let name = format!("W{n}");
+            tokio::spawn(async move {
+                user.post("/api/workers", &json!({ "name": name }))
+                    .await
+                    .status
+            })
+        })
+        .collect();
+    let mut made = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            201 => made += 1,
+            status => assert_eq!(status, 402),
+        }
+    }
+    assert_eq!(made, 2);
+}
+
+#[tokio::test]
+async fn what_the_tier_leaves_out_is_403_and_says_so() {
+    let server = TestServer::with(TIER).await;
+    let user = server.log_in().await;
+    let key = json!({ "name": "x", "scopes": ["read"] });
+    let refused = user.post("/api/tokens", &key).await;
+    let body = refused.refused(403, "license_feature_required");
+    assert_eq!(
+        body["details"],
+        json!({ "feature": "api_keys", "tier": "pro" })
+    );
+    user.get("/api/tokens").await.expect(200);
+    user.get("/api/backup").await.expect(200);
+    // Without a tier there is everything.
+    let server = TestServer::start().await;
+    server
+        .log_in()
+        .await
+        .post("/api/tokens", &key)
+        .await
+        .expect(201);
+}
+
+#[tokio::test]
+async fn a_tier_that_limits_nothing_known_is_refused() {
+    for (settings, named) in [
+        ("[tier]\nlimits = { wrokers = 1 }", "wrokers"),
+        ("[tier]\nfeatures = [\"teleport\"]", "teleport"),
+        ("[tier]\nnmae = \"pro\"", "nmae"),
+        ("[tier]\nlimits = { workers = -1 }", "-1"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let (code, stderr) = Setup::settings(settings).fails_to_start(home.path()).await;
+        assert_ne!(code, Some(0));
+        assert!(
+            stderr.contains("tier") && stderr.contains(named),
+            "{stderr}"
+        );
+    }
+}
