@@ -113,3 +113,24 @@ fn capitalised(sentence: &str) -> String {
         first.to_uppercase().chain(letters).collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The disk and the queue are brought there by the tests of the journal; here is what a client is told of it.
+    #[test]
+    fn what_the_journal_refuses_has_its_code() {
+        for (error, code) in [
+            (SubmitError::StorageFull, "storage_full"),
+            (SubmitError::ReadOnly("EIO".to_owned()), "read_only"),
+            (SubmitError::Overloaded, "overloaded"),
+            (SubmitError::Closed, "shutting_down"),
+            (Refusal::Full("later").into(), "overloaded"),
+            (Refusal::Repeated.into(), "idempotency_in_progress"),
+            (SubmitError::Internal("a fault".to_owned()), "internal"),
+        ] {
+            assert_eq!(ApiError::from(error).code().as_str(), code);
+        }
+    }
+}

@@ -90,6 +90,13 @@ impl Origins {
                 .any(|public| public.eq_ignore_ascii_case(name))
     }
 
+    /// Says to caches that another page may get another answer, also on the answers to pages of our own.
+    pub(super) fn vary(&self, headers: &mut HeaderMap) {
+        if !self.allowed.is_empty() {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+    }
+
     /// The sources that may show the console in a frame.
     pub(super) fn frame_ancestors(&self) -> String {
         let mut sources = vec!["'self'"];
@@ -136,7 +143,6 @@ impl CrossOrigin {
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(EXPOSED_HEADERS),
         );
-        headers.append(VARY, HeaderValue::from_static("Origin"));
     }
 }
 

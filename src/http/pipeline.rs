@@ -345,6 +345,7 @@ impl<S: Authenticate> Pipeline<S> {
                 );
             }
         }
+        self.origins.vary(headers);
         if let Some(cross_origin) = cross_origin {
             cross_origin.allow(headers);
         }

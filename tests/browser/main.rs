@@ -1,6 +1,7 @@
 //! The console in a real browser, used as its user does.
 #![allow(clippy::unwrap_used)]
 
+mod cross_origin;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod webdriver;

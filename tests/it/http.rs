@@ -227,6 +227,10 @@ async fn only_our_own_names_and_pages_are_answered() {
             .unwrap()
             .contains("X-Request-Id")
     );
+    // A cache must not hand the answer for one page to another.
+    for answer in [&cross, &me().send().await.expect(200)] {
+        assert!(answer.all("vary").any(|names| names.contains("Origin")));
+    }
     let preflight = server
         .call(Method::Options, "/api/workers")
         .header("Origin", "https://app.example");

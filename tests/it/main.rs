@@ -4,6 +4,7 @@
 mod attacks;
 mod auth;
 mod cli;
+mod conventions;
 mod copies;
 mod crash;
 mod credentials;
