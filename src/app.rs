@@ -19,6 +19,7 @@ use crate::engine::Engines;
 use crate::feed::Feed;
 use crate::feed::frames::Frames;
 use crate::journal::Journal;
+use crate::metrics::Metrics;
 use crate::model::{Ids, Millis};
 use crate::store::Store;
 use crate::supervisor::Supervisor;
@@ -62,6 +63,8 @@ pub struct App {
     pub control_sha256: [u8; 32],
     /// Room for streams.
     pub streams: Arc<Semaphore>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Where new ids come from.
     pub ids: Ids,
     /// The clock.

@@ -21,6 +21,9 @@
 //!   [`execution_log`].
 //! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`openapi`] describes
 //!   them to clients; [`auth`] tokens and passwords; [`render`] makes replies safe to show.
+//! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`auth`] tokens and
+//!   passwords; [`render`] makes replies safe to show.
+//! - [`metrics`] counts for whoever watches; it is below everything.
 //! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
 //!
@@ -42,6 +45,7 @@ pub mod feed;
 pub mod guard;
 pub mod http;
 pub mod journal;
+pub mod metrics;
 pub mod model;
 pub mod openapi;
 pub mod render;

@@ -28,9 +28,10 @@ use crate::feed::frames::Frames;
 use crate::guard::Guards;
 use crate::http::{
     Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, Tls, TlsError,
-    server,
+    panics, server,
 };
 use crate::journal::{Journal, JournalError, Opened, SubmitError, WriterLimits, materialise};
+use crate::metrics::Metrics;
 use crate::model::{Account, Ids};
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
@@ -136,6 +137,7 @@ pub async fn run(
     closing: CancellationToken,
     announce: impl FnOnce(&Announcement),
 ) -> Result<(), RunError> {
+    panics::install_hook();
     keep_memory_private();
     let config = Arc::new(config);
     if let Some(password) = &first_password
@@ -157,9 +159,11 @@ pub async fn run(
     let store = opened.store.clone();
     let feed = Feed::new(store.read(events::last_id)?);
     let wake = Arc::new(Wake::default());
+    let metrics = Arc::new(Metrics::default());
     let journal = {
-        let (feed, wake) = (feed.clone(), wake.clone());
+        let (feed, wake, metrics) = (feed.clone(), wake.clone(), metrics.clone());
         let observer = Box::new(move |added: &[Added]| {
+            count_ended(&metrics, added);
             feed.publish(added);
             wake.see(added);
         });
@@ -218,7 +222,7 @@ pub async fn run(
         supervisor: supervisor.clone(),
         engines,
         key,
-        cookies: Cookies::new(&instance, is_https),
+        cookies: Cookies::new(&instance, is_https, config.base_path.as_str()),
         passwords: Passwords::new(),
         throttle: Arc::new(Throttle::new()),
         last_use: LastUse::default(),
@@ -226,17 +230,27 @@ pub async fn run(
         sign_in: OneTimeCode::new(&code, system_clock() + SIGN_IN_MS),
         control_sha256: sha256(&control_key),
         streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+        metrics: metrics.clone(),
         ids: Ids,
         clock: system_clock,
         config: config.clone(),
     });
-    let server = Server::new(app, api::routes(config.upload_bytes_max))
-        .assets(Assets::of::<Console>(api::RESERVED))
+    let routes = api::routes(config.upload_bytes_max);
+    let counted: Vec<_> = routes.iter().map(|route| route.metrics.clone()).collect();
+    let server = Server::new(app, routes)
+        .assets(Assets::of::<Console>(
+            api::RESERVED,
+            config.base_path.as_str(),
+        ))
         .origins(origins(&config))
         .rate_limits(rate_limits(&config))
         .proxies(proxies(&config))
+        .base_path(config.base_path.as_str())
+        .count_connections(metrics.connections.clone())
         .tls(tls)
         .limits(server_limits(&config));
+    let counted = counted.into_iter().chain(server.unrouted()).collect();
+    metrics.requests.set(counted);
 
     let control = Control {
         pid: std::process::id(),
@@ -247,11 +261,12 @@ pub async fn run(
     };
     write_control(&data, &control);
     let supervising = tokio::spawn(supervisor.clone().supervise());
-    let url = match &config.public_url {
+    let origin = match &config.public_url {
         Some(url) => url.as_str().to_owned(),
         None if speaks_tls => format!("https://{address}"),
         None => format!("http://{address}"),
     };
+    let url = format!("{origin}{}", config.base_path);
     tracing::info!("data in {}; Ctrl-C stops", data.root().display());
     announce(&Announcement { url, code });
     if !config.listen.is_loopback() && config.public_url.is_none() {
@@ -271,6 +286,15 @@ pub async fn run(
     remove_control(&data);
     tracing::info!("stopped");
     Ok(())
+}
+
+fn count_ended(metrics: &Metrics, added: &[Added]) {
+    for ended in added.iter().filter_map(|event| event.ended) {
+        let at = api::ENDED.iter().position(|(status, _)| *status == ended);
+        if let Some(at) = at {
+            metrics.ended[at].add(1);
+        }
+    }
 }
 
 /// Engines run as the same user: none of them may read this process's memory or the environment it was started with.

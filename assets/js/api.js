@@ -2,6 +2,7 @@
  * The public API over fetch: the access token (in memory only), its refresh, and errors as values one can show.
  * Knows no pages and no nouns.
  */
+import { below } from './base.js';
 
 /** An answer that is not 2xx, as API.md describes it. */
 export class ApiError extends Error {
@@ -84,7 +85,7 @@ async function send(method, path, { body, headers = {}, signal, token } = {}) {
   if (token) init.headers.Authorization = `Bearer ${token}`;
   let response;
   try {
-    response = await fetch(path, init);
+    response = await fetch(below(path), init);
   } catch (cause) {
     if (cause.name === 'AbortError') throw cause;
     throw new NetworkError(cause);
@@ -237,7 +238,7 @@ function uploadOnce(path, file, { onProgress, signal }) {
     const xhr = new XMLHttpRequest();
     const form = new FormData();
     form.append('file', file, file.name);
-    xhr.open('POST', path);
+    xhr.open('POST', below(path));
     xhr.setRequestHeader('Authorization', `Bearer ${accessToken}`);
     xhr.setRequestHeader('Accept', 'application/json');
     xhr.upload.onprogress = (e) => {

@@ -2,6 +2,7 @@
  * Builds elements. Text only ever goes in as text nodes, so nothing a worker, a file name or a log says becomes
  * markup; the one place that takes HTML is `setRendered`, for what the server has sanitised.
  */
+import { BASE, below } from './base.js';
 
 /**
  * Makes an element. Props: `class`, `on` (listeners), `data` (dataset), `aria` (aria-*), a function-valued `ref`;
@@ -24,6 +25,7 @@ export function h(tag, props, ...children) {
       }
     else if (name === 'ref') value(el);
     else if (PROPERTIES.has(name)) el[name] = value;
+    else if (name === 'href' || name === 'src') el.setAttribute(name, below(String(value)));
     else el.setAttribute(name, value === true ? '' : String(value));
   }
   append(el, children);
@@ -59,6 +61,9 @@ export function setText(el, text) {
  */
 export function setRendered(el, html) {
   el.innerHTML = html;
+  // What a reply names of the chat's own files, it names from the root.
+  for (const name of BASE ? ['href', 'src'] : [])
+    for (const link of el.querySelectorAll(`[${name}^="/"]`)) link.setAttribute(name, below(link.getAttribute(name)));
 }
 
 /**

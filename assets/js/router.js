@@ -1,4 +1,5 @@
 /** History routing: a table of patterns, links intercepted, one page mounted at a time. */
+import { below, within } from './base.js';
 
 let routes = [];
 let outlet = null;
@@ -28,19 +29,19 @@ export function stopRouter() {
 
 /** Goes to a path of the console. */
 export function navigate(path, { replace = false } = {}) {
-  if (path === location.pathname + location.search) return;
-  history[replace ? 'replaceState' : 'pushState'](null, '', path);
+  if (below(path) === location.pathname + location.search) return;
+  history[replace ? 'replaceState' : 'pushState'](null, '', below(path));
   show();
 }
 
 /** Changes the address without mounting anything: the page became another one by itself. */
 export function renamePath(path) {
-  history.replaceState(null, '', path);
+  history.replaceState(null, '', below(path));
   if (current) onChange(path, current.page);
 }
 
 /** The path that is shown. */
-export const currentPath = () => location.pathname;
+export const currentPath = () => within(location.pathname);
 
 function compile(pattern) {
   if (pattern === '*') return /^.*$/;
@@ -50,7 +51,7 @@ function compile(pattern) {
 function show() {
   if (!outlet) return;
   for (const route of routes) {
-    const match = route.regexp.exec(location.pathname);
+    const match = route.regexp.exec(currentPath());
     if (!match) continue;
     const params = Object.fromEntries(Object.entries(match.groups ?? {}).map(([k, v]) => [k, safeDecode(v)]));
     const query = new URLSearchParams(location.search);
@@ -62,7 +63,7 @@ function show() {
       outlet.replaceChildren(page.el);
       outlet.scrollTop = 0;
     }
-    onChange(location.pathname, current.page);
+    onChange(currentPath(), current.page);
     return;
   }
 }
@@ -93,5 +94,5 @@ document.addEventListener('click', (event) => {
   // Only links the console made are routes; a link in a worker's text may point at the API or elsewhere.
   if (!('route' in link.dataset)) return;
   event.preventDefault();
-  navigate(link.pathname + link.search);
+  navigate(within(link.pathname) + link.search);
 });

@@ -5,6 +5,7 @@
  * Topics: `me`, `sessions`, `workers`, `executions`, `live` (an execution id), `message` (an event of a chat),
  * `connection`, `held`, `gap` (events may have been missed: load your page's data anew).
  */
+import { below } from './base.js';
 import * as api from './api.js';
 import { plain } from './format.js';
 import { applyLive, clearLive, forgetFinished } from './live.js';
@@ -104,7 +105,7 @@ async function loadExecutions() {
 /** Asks whether this is a copy that waits for its confirmation. `/readyz` needs no token and may say 503. */
 export async function checkHeld() {
   try {
-    const response = await fetch('/readyz', { headers: { Accept: 'application/json' } });
+    const response = await fetch(below('/readyz'), { headers: { Accept: 'application/json' } });
     const body = await response.json();
     setHeld(body.held === true || body.status === 'held' || body.error === 'held');
   } catch {

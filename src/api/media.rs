@@ -76,7 +76,10 @@ pub(super) fn view(app: &App, session: SessionId, media: &Media) -> MediaView {
         name: media.name.clone(),
         size: media.size,
         content_type: media.content_type.clone(),
-        url: format!("/api/local/sessions/{session}/media/{name}"),
+        url: format!(
+            "{}/api/local/sessions/{session}/media/{name}",
+            app.config.base_path
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ mod caller;
 mod error;
 mod events;
 mod executions;
+mod health;
 mod logs;
 pub mod media;
 mod messages;
@@ -30,12 +31,14 @@ use crate::command::{
 };
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
-    Conflict, ExpiredToken, Held, InvalidCredentials, InvalidToken, MissingToken, WorkDirNotOwned,
+    Conflict, ExpiredToken, Forbidden, Held, InvalidCredentials, InvalidToken, MissingToken,
+    WorkDirNotOwned,
 };
 use crate::http::{Route, delete, get, patch, post, put};
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
 
 pub use caller::Caller;
+pub use health::ENDED;
 use submit::again;
 pub use tokens::{NewApiKeyError, new_api_key};
 
@@ -48,15 +51,19 @@ pub const RESERVED: &[&str] = &["/api", "/v1", "/mcp", "/metrics", "/healthz", "
 /// what it answers. The rest of its documentation comes from the comment above its handler and from the types.
 pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
     vec![
-        get("/healthz", system::get_health)
+        get("/healthz", health::get_health)
             .public()
             .unlimited()
             .says(200, "ok"),
-        get("/readyz", system::get_readiness)
+        get("/readyz", health::get_readiness)
             .public()
             .unlimited()
-            .answers::<system::Readiness>(200)
-            .answers::<system::Readiness>(503),
+            .answers::<health::Readiness>(200)
+            .answers::<health::Readiness>(503),
+        get("/metrics", health::get_metrics)
+            .public()
+            .sends("text/plain")
+            .refuses(&[Forbidden, MissingToken, InvalidToken]),
         get("/api/openapi.json", openapi::get_document)
             .public()
             .answers::<openapi::Document>(200),

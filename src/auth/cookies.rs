@@ -7,17 +7,19 @@ use hyper::header::HeaderValue;
 pub struct Cookies {
     instance: String,
     secure: bool,
+    base_path: String,
 }
 
 impl Cookies {
-    /// For the instance with this id; `secure` when clients reach it over https.
-    pub fn new(instance: &str, secure: bool) -> Cookies {
+    /// For the instance with this id; `secure` when clients reach it over https, below `base_path`.
+    pub fn new(instance: &str, secure: bool, base_path: &str) -> Cookies {
         Cookies {
             instance: instance
                 .chars()
                 .filter(char::is_ascii_alphanumeric)
                 .collect(),
             secure,
+            base_path: base_path.to_owned(),
         }
     }
 
@@ -35,8 +37,9 @@ impl Cookies {
             .collect();
         let secure = if self.secure { "; Secure" } else { "" };
         let text = format!(
-            "{}={value}; Path={path}; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}",
-            self.name(name)
+            "{}={value}; Path={}{path}; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}",
+            self.name(name),
+            self.base_path
         );
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
@@ -53,14 +56,14 @@ mod tests {
 
     #[test]
     fn a_cookie_is_strict_and_named_after_its_instance() {
-        let plain = Cookies::new("0193-ab; x", false);
+        let plain = Cookies::new("0193-ab; x", false, "");
         assert_eq!(
             plain.set("refresh", "a.b-c_d", "/api/auth", 604_800),
             "skep_refresh_0193abx=a.b-c_d; Path=/api/auth; Max-Age=604800; HttpOnly; SameSite=Strict"
         );
         assert_eq!(
-            Cookies::new("1", true).clear("media", "/api"),
-            "skep_media_1=; Path=/api; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
+            Cookies::new("1", true, "/skep").clear("media", "/api"),
+            "skep_media_1=; Path=/skep/api; Max-Age=0; HttpOnly; SameSite=Strict; Secure"
         );
         let hostile = plain.set("x", "a; Domain=evil\r\nSet-Cookie: b", "/", 1);
         let text = String::from_utf8_lossy(hostile.as_bytes());

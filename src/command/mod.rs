@@ -27,7 +27,7 @@ pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
 pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
 pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
 
-use crate::model::{Event, EventBody, ExecutionId, Millis, SessionId};
+use crate::model::{Event, EventBody, ExecutionId, ExecutionStatus, Millis, SessionId};
 use crate::store::{StoreError, WriteTx, codec, events};
 
 /// Why a command was refused. Nothing was changed and nothing is in the journal.
@@ -239,6 +239,8 @@ pub struct Added {
     pub is_end: bool,
     /// Whether that execution was queued with it, and its worker runs nothing.
     pub may_start: bool,
+    /// How it ended.
+    pub ended: Option<ExecutionStatus>,
 }
 
 impl<'a> Apply<'a> {
@@ -257,7 +259,10 @@ impl<'a> Apply<'a> {
         at: Millis,
         body: EventBody,
     ) -> Result<(), StoreError> {
-        let is_end = matches!(&body, EventBody::Status { status, .. } if status.is_final());
+        let ended = match &body {
+            EventBody::Status { status, .. } if status.is_final() => Some(*status),
+            _ => None,
+        };
         let id = events::append(
             self.tx,
             &Event {
@@ -271,7 +276,8 @@ impl<'a> Apply<'a> {
             id,
             session_id,
             execution_id,
-            is_end,
+            is_end: ended.is_some(),
+            ended,
             may_start: false,
         });
         Ok(())

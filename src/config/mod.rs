@@ -7,6 +7,8 @@
 mod error;
 mod file;
 mod limits;
+mod path;
+mod secret;
 mod setting;
 mod tables;
 mod value;
@@ -18,10 +20,12 @@ use std::path::{Path, PathBuf};
 use crate::engine::settings::EngineSettings;
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
+pub use path::{BasePath, FilePath};
+pub use secret::Secret;
 use setting::settings;
 pub use setting::{Setting, documented};
 pub use tables::Tier;
-pub use value::{AddressRange, BasePath, FilePath, HostName, Kind, Listen, Origin, Rate};
+pub use value::{AddressRange, HostName, Kind, Listen, Origin, Rate};
 
 /// The settings file's name in the data directory.
 pub const FILE_NAME: &str = "skep.toml";
@@ -50,6 +54,8 @@ settings! {
         public_url: Option<Origin> = None;
         /// The path below which everything is, when a proxy serves other things beside it: `/skep`.
         base_path: BasePath = BasePath::default(), flag "--base-path";
+        /// The token that `/metrics` asks for; without it only this machine may read them, and not through a proxy.
+        metrics_token: Option<Secret> = None;
         /// More host names that requests may be addressed to.
         public_names: Vec<HostName> = Vec::new();
         /// Other origins whose pages may use the API and embed the chat.
@@ -131,7 +137,8 @@ impl Config {
                 let word = value.to_str().map(str::trim);
                 word.ok_or_else(|| "must be UTF-8".to_owned())
                     .and_then(|word| {
-                        (setting.set)(&mut config, word).map_err(|message| quoting(word, message))
+                        (setting.set)(&mut config, word)
+                            .map_err(|message| quoting(setting, word, message))
                     })
                     .map_err(|message| ConfigError::new(place.clone(), message))?;
                 places.insert(setting.key.to_owned(), place);
@@ -142,8 +149,9 @@ impl Config {
                 return Err(ConfigError::new(Place::Flag(key), "is no setting"));
             };
             let place = Place::Flag(setting.flag.unwrap_or(key));
-            (setting.set)(&mut config, word)
-                .map_err(|message| ConfigError::new(place.clone(), quoting(word, message)))?;
+            (setting.set)(&mut config, word).map_err(|message| {
+                ConfigError::new(place.clone(), quoting(setting, word, message))
+            })?;
             places.insert(setting.key.to_owned(), place);
         }
         config.validate(&places)?;
@@ -189,9 +197,10 @@ impl Config {
 }
 
 /// The message with the value it is about; nobody looks a variable up to learn what it holds.
-fn quoting(word: &str, message: String) -> String {
+fn quoting(setting: &Setting, word: &str, message: String) -> String {
+    let is_secret = setting.key.ends_with("_token");
     let quoted = format!("{word:?}");
-    match message.contains(&quoted) || message.ends_with(&format!("not {word}")) {
+    match is_secret || message.contains(&quoted) || message.ends_with(&format!("not {word}")) {
         true => message,
         false => format!("{message}; it is {quoted}"),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -12,6 +13,8 @@ use super::server::Limits;
 #[derive(Clone)]
 pub(super) struct Connections {
     limits: Limits,
+    /// The same number for others to look at.
+    shown: Arc<AtomicU64>,
     open: Arc<Mutex<Open>>,
 }
 
@@ -28,9 +31,10 @@ pub(super) struct Slot {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits) -> Connections {
+    pub(super) fn new(limits: Limits, shown: Arc<AtomicU64>) -> Connections {
         Connections {
             limits,
+            shown,
             open: Arc::default(),
         }
     }
@@ -51,6 +55,7 @@ impl Connections {
             *of_address += 1;
         }
         open.total += 1;
+        self.shown.store(open.total as u64, Ordering::Relaxed);
         Some(Slot {
             connections: self.clone(),
             address: counted,
@@ -63,6 +68,8 @@ impl Drop for Slot {
         let open = &self.connections.open;
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         open.total -= 1;
+        let shown = &self.connections.shown;
+        shown.store(open.total as u64, Ordering::Relaxed);
         if let Some(address) = self.address
             && let Some(of_address) = open.by_address.get_mut(&address)
         {
@@ -111,11 +118,14 @@ mod tests {
 
     #[test]
     fn places_are_counted_in_all_and_by_address() {
-        let connections = Connections::new(Limits {
-            connections_max: 4,
-            connections_per_address_max: 2,
-            ..Limits::default()
-        });
+        let connections = Connections::new(
+            Limits {
+                connections_max: 4,
+                connections_per_address_max: 2,
+                ..Limits::default()
+            },
+            Arc::default(),
+        );
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
         let first = connections.admit(a).unwrap();

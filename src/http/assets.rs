@@ -26,11 +26,16 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// The files of `E`. Paths under `reserved` (such as `/api`) never fall back to the page.
-    pub fn of<E: RustEmbed>(reserved: &'static [&'static str]) -> Assets {
-        let files = E::iter()
-            .filter_map(|name| E::get(&name).map(|file| (name.clone(), Asset::new(&name, file))))
-            .collect();
+    /// The files of `E`, below `base_path`. Paths under `reserved` (such as `/api`) never fall back to the page.
+    pub fn of<E: RustEmbed>(reserved: &'static [&'static str], base_path: &str) -> Assets {
+        let asset = |name: Cow<'static, str>| {
+            let mut asset = Asset::new(&name, E::get(&name)?);
+            if name == INDEX {
+                asset.move_below(base_path);
+            }
+            Some((name, asset))
+        };
+        let files = E::iter().filter_map(asset).collect();
         Assets { files, reserved }
     }
 
@@ -85,6 +90,21 @@ impl Asset {
             brotli: OnceCell::new(),
             gzip: OnceCell::new(),
         }
+    }
+
+    /// Puts the base before the paths that the page names. Scripts find theirs from their own address.
+    fn move_below(&mut self, base_path: &str) {
+        let Ok(page) = std::str::from_utf8(&self.bytes) else {
+            return;
+        };
+        if base_path.is_empty() {
+            return;
+        }
+        let moved = page
+            .replace("href=\"/", &format!("href=\"{base_path}/"))
+            .replace("src=\"/", &format!("src=\"{base_path}/"));
+        self.tag = format!("{}-{:08x}", self.tag, crc32c::crc32c(moved.as_bytes()));
+        self.bytes = Bytes::from(moved);
     }
 
     /// The file, or 304. Asked for by its tag (`?v=`), it may be kept for ever; else it is asked after each time.

@@ -241,6 +241,11 @@ impl ApiError {
         ApiError::new(ErrorCode::Internal, "Something went wrong on our side").cause(cause)
     }
 
+    /// 500 for a panic, which was logged where it happened.
+    pub(super) fn panicked() -> ApiError {
+        ApiError::new(ErrorCode::Internal, "Something went wrong on our side")
+    }
+
     /// Adds the facts a program can use.
     pub fn details(mut self, details: impl Serialize) -> ApiError {
         self.0.details = serde_json::to_value(details).unwrap_or(Value::Null);

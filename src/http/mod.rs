@@ -45,6 +45,7 @@
 
 mod admission;
 pub mod assets;
+mod base_path;
 pub mod body;
 pub mod compression;
 pub mod conditional;
@@ -54,6 +55,7 @@ pub mod forwarded;
 mod http2;
 pub mod idempotency;
 pub mod origin;
+pub mod panics;
 pub mod pipeline;
 pub mod range;
 pub mod rate_limit;

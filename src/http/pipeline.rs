@@ -1,10 +1,9 @@
 //! What happens to every request, in order: [`Pipeline::answer`] is the whole of it.
 
-use std::any::Any;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use hyper::body::{Body as _, Incoming};
@@ -18,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Running;
 use super::assets::Assets;
+use super::base_path::BasePath;
 use super::body::Body;
 use super::compression::{self, Encoding};
 use super::error::{ApiError, ErrorCode};
 use super::forwarded::Proxies;
 use super::idempotency::{InProgress, Kept, Once, Turn, replayed};
 use super::origin::{self, CrossOrigin, Origins};
+use super::panics::REQUEST;
 use super::rate_limit::{Meter, RateLimits};
 use super::request::Request;
 use super::request_body::{RequestBody, body_bytes_max};
@@ -32,6 +33,7 @@ use super::response::Response;
 use super::router::{Deprecation, Found, Policy, Route, Router};
 use super::server::{Limits, Server};
 use super::whole::Whole;
+use crate::metrics::RequestMetrics;
 
 /// Without `includeSubDomains`: other names are not ours to speak for.
 const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -71,6 +73,8 @@ pub(super) struct Pipeline<S> {
     router: Router<S>,
     assets: Option<Assets>,
     origins: Origins,
+    base_path: BasePath,
+    unrouted: Unrouted,
     rate_limits: RateLimits,
     proxies: Proxies,
     limits: Limits,
@@ -105,6 +109,8 @@ impl<S: Authenticate> Pipeline<S> {
             state: server.state,
             router: server.router,
             assets: server.assets,
+            base_path: server.base_path,
+            unrouted: server.unrouted,
             origins: server.origins,
             rate_limits: server.rate_limits,
             proxies: server.proxies,
@@ -126,7 +132,7 @@ impl<S: Authenticate> Pipeline<S> {
         request: hyper::Request<Incoming>,
     ) -> hyper::Response<Body> {
         let started = Instant::now();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let id = RequestId::accept(parts.headers.get(X_REQUEST_ID));
         let method = parts.method.clone();
         let path = parts.uri.path().to_owned();
@@ -134,7 +140,14 @@ impl<S: Authenticate> Pipeline<S> {
         let https_only = self.origins.is_https_only(&parts);
 
         let mut cross_origin = None;
-        let outcome = self.decide(parts, body, peer, &id, &mut cross_origin).await;
+        let mut metrics = &self.unrouted.other;
+        let outcome = match self.base_path.take_off(&mut parts) {
+            Some(elsewhere) => Ok(elsewhere),
+            None => {
+                let decided = self.decide(parts, body, peer, &id, &mut cross_origin, &mut metrics);
+                decided.await
+            }
+        };
 
         let mut response = outcome.unwrap_or_else(|error| error.into_response(&id));
         compression::compress(encoding, &mut response).await;
@@ -146,18 +159,22 @@ impl<S: Authenticate> Pipeline<S> {
         if method == Method::HEAD {
             drop_body(&mut response);
         }
-        log(&method, &path, response.status(), started, &id);
+        let status = response.status();
+        let duration = started.elapsed();
+        metrics.observe(status.as_u16(), duration);
+        log(&method, &path, metrics.route(), &response, duration, &id);
         response.into()
     }
 
     /// Everything that can refuse, cheapest and most hostile first, and then the handler.
-    async fn decide(
-        &self,
+    async fn decide<'s>(
+        &'s self,
         mut parts: Parts,
         body: Incoming,
         peer: IpAddr,
         id: &RequestId,
         cross_origin: &mut Option<CrossOrigin>,
+        metrics: &mut &'s Arc<RequestMetrics>,
     ) -> Result<Response, ApiError> {
         self.check_length(&parts)?;
         *cross_origin = self.origins.check(&parts)?;
@@ -168,9 +185,12 @@ impl<S: Authenticate> Pipeline<S> {
             return Err(shutting_down());
         }
         let (route, values) = match self.router.find(&parts.method, parts.uri.path()) {
-            Found::Route(route, values) => (Arc::clone(route), values),
+            Found::Route(route, values) => {
+                *metrics = &route.metrics;
+                (Arc::clone(route), values)
+            }
             Found::OtherMethods(methods) => return other_methods(&parts.method, &methods),
-            Found::Nothing => return self.serve_asset(&parts).await,
+            Found::Nothing => return self.serve_asset(&parts, metrics).await,
         };
         if parts.method == Method::HEAD {
             parts.method = Method::GET;
@@ -289,7 +309,9 @@ impl<S: Authenticate> Pipeline<S> {
         turn: Option<Turn>,
     ) -> Result<Response, ApiError> {
         let safe = *request.method() == Method::GET;
+        let id = request.id.clone();
         let handler = AssertUnwindSafe(route.call(Arc::clone(&self.state), request)).catch_unwind();
+        let handler = REQUEST.scope(id, handler);
         let outcome = if safe {
             handler.await
         } else {
@@ -301,13 +323,19 @@ impl<S: Authenticate> Pipeline<S> {
             })
             .await
         };
-        outcome.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
+        // The panic itself was logged where it happened, with this request's id.
+        outcome.unwrap_or_else(|_| Err(ApiError::panicked()))
     }
 
-    async fn serve_asset(&self, parts: &Parts) -> Result<Response, ApiError> {
+    async fn serve_asset<'s>(
+        &'s self,
+        parts: &Parts,
+        metrics: &mut &'s Arc<RequestMetrics>,
+    ) -> Result<Response, ApiError> {
         let not_found = || ApiError::not_found("path");
         let assets = self.assets.as_ref().ok_or_else(not_found)?;
         let asset = assets.find(parts.uri.path()).ok_or_else(not_found)?;
+        *metrics = &self.unrouted.console;
         match parts.method {
             Method::GET | Method::HEAD => Ok(asset.answer(&parts.headers, parts.uri.query()).await),
             _ => other_methods(&parts.method, &[Method::GET, Method::HEAD]),
@@ -350,6 +378,22 @@ impl<S: Authenticate> Pipeline<S> {
             cross_origin.allow(headers);
         }
         headers.insert(X_REQUEST_ID, id.header_value());
+        self.base_path.put_on(headers);
+    }
+}
+
+/// Where requests are counted that no route is meant by.
+pub(super) struct Unrouted {
+    pub(super) console: Arc<RequestMetrics>,
+    pub(super) other: Arc<RequestMetrics>,
+}
+
+impl Default for Unrouted {
+    fn default() -> Unrouted {
+        Unrouted {
+            console: RequestMetrics::new("GET", "console"),
+            other: RequestMetrics::new("any", "none"),
+        }
     }
 }
 
@@ -385,14 +429,27 @@ pub(super) fn refuse(error: ApiError) -> Response {
 }
 
 /// What was asked and what came of it. The query stays out of it: it may hold a token.
-fn log(method: &Method, path: &str, status: StatusCode, started: Instant, id: &RequestId) {
+fn log(
+    method: &Method,
+    path: &str,
+    route: &'static str,
+    response: &Response,
+    duration: Duration,
+    id: &RequestId,
+) {
     let method = method.as_str();
-    let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-    let is_fault = status.is_server_error();
-    let status = status.as_u16();
+    let duration_ms = duration.as_secs_f64() * 1000.0;
+    // An answer that stays open has no length.
+    let bytes = response.body().length();
+    let is_fault = response.status().is_server_error();
+    let status = response.status().as_u16();
     match is_fault {
-        true => tracing::warn!(method, path, status, duration_ms, request.id = %id, "request"),
-        false => tracing::debug!(method, path, status, duration_ms, request.id = %id, "request"),
+        true => {
+            tracing::warn!(request.id = %id, method, path, route, status, duration_ms, bytes, "request")
+        }
+        false => {
+            tracing::debug!(request.id = %id, method, path, route, status, duration_ms, bytes, "request")
+        }
     }
 }
 
@@ -465,12 +522,4 @@ fn drop_body(response: &mut Response) {
             .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response.set_body(Body::empty());
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("a handler panicked: {}", text.unwrap_or("no message"))
 }

@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::rate_limit::UNLIMITED;
 use super::request::{Request, percent_decode};
 use super::response::Response;
+use crate::metrics::RequestMetrics;
 
 /// Bodies are JSON and small unless a route says otherwise.
 pub const BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -73,6 +74,8 @@ pub struct Route<S> {
     pub policy: Policy,
     /// What it takes and answers.
     pub doc: RouteDoc,
+    /// What was asked of it.
+    pub metrics: Arc<RequestMetrics>,
     handler: Handler<S>,
     repeat: Option<Repeat<S>>,
 }
@@ -90,6 +93,7 @@ impl<S> Route<S> {
             "admin"
         };
         Route {
+            metrics: RequestMetrics::new(method.as_str(), pattern),
             method,
             pattern,
             policy: Policy {

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,19 +24,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{Connections, Running};
 use super::assets::Assets;
+use super::base_path::BasePath;
 use super::body::Body;
 use super::conditional::http_date;
 use super::error::{ApiError, ErrorCode};
 use super::forwarded::Proxies;
 use super::http2;
 use super::origin::Origins;
-use super::pipeline::{self, Authenticate, Pipeline};
+use super::pipeline::{self, Authenticate, Pipeline, Unrouted};
 use super::rate_limit::RateLimits;
 use super::response::Response;
 use super::router::{Route, Router};
 use super::socket::Socket;
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::metrics::RequestMetrics;
 
 /// How long to wait when the system gives out no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -100,6 +103,9 @@ pub struct Server<S> {
     pub(super) rate_limits: RateLimits,
     pub(super) proxies: Proxies,
     pub(super) limits: Limits,
+    pub(super) base_path: BasePath,
+    pub(super) connections: Arc<AtomicU64>,
+    pub(super) unrouted: Unrouted,
     tls: Option<Tls>,
 }
 
@@ -114,8 +120,28 @@ impl<S: Authenticate> Server<S> {
             rate_limits: RateLimits::new([]),
             proxies: Proxies::none(),
             limits: Limits::default(),
+            base_path: BasePath::default(),
+            connections: Arc::default(),
+            unrouted: Unrouted::default(),
             tls: None,
         }
+    }
+
+    /// Everything is below this path: `/skep`.
+    pub fn base_path(mut self, path: &str) -> Server<S> {
+        self.base_path = BasePath::new(path);
+        self
+    }
+
+    /// Counts here the connections that are open.
+    pub fn count_connections(mut self, connections: Arc<AtomicU64>) -> Server<S> {
+        self.connections = connections;
+        self
+    }
+
+    /// Where requests are counted for which there is no route.
+    pub fn unrouted(&self) -> [Arc<RequestMetrics>; 2] {
+        [&self.unrouted.console, &self.unrouted.other].map(Arc::clone)
     }
 
     /// Speaks TLS with this certificate.
@@ -160,8 +186,9 @@ impl<S: Authenticate> Server<S> {
         let running = Running::new();
         let limits = self.limits;
         let tls = self.tls.take();
+        let open = Arc::clone(&self.connections);
         let service = Arc::new(Pipeline::new(self, closing.clone(), running.clone()));
-        let connections = Connections::new(limits);
+        let connections = Connections::new(limits, open);
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let abort = CancellationToken::new();
         let handshakes = Arc::new(Semaphore::new(limits.tls_handshakes_max));

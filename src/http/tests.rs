@@ -210,7 +210,7 @@ impl TestServer {
         change(&mut limits);
         let closing = CancellationToken::new();
         let server = Server::new(Arc::clone(&state), routes())
-            .assets(Assets::of::<Sources>(&["/api"]))
+            .assets(Assets::of::<Sources>(&["/api"], ""))
             .origins(origins)
             .limits(limits);
         let task = tokio::spawn(server.serve(listener, closing.clone()));

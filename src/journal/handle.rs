@@ -13,6 +13,7 @@ use super::writer::{Job, Observer, Submission, Writer, WriterLimits};
 use crate::command::{Outcome, Refusal, Submit};
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
+use crate::metrics::WriterMetrics;
 use crate::model::Millis;
 
 /// Why a change was not made.
@@ -54,6 +55,7 @@ pub enum Health {
 pub struct Journal {
     queue: Arc<Queue>,
     health: watch::Receiver<Health>,
+    metrics: Arc<WriterMetrics>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -69,7 +71,9 @@ impl Journal {
     ) -> std::io::Result<Self> {
         let (jobs, receiver) = sync_channel(limits.commands_waiting_max);
         let (health_sender, health) = watch::channel(Health::Good);
+        let metrics = Arc::<WriterMetrics>::default();
         let writer = Writer {
+            metrics: metrics.clone(),
             disk,
             root: data.root().to_owned(),
             snapshots: data.snapshots(),
@@ -92,6 +96,7 @@ impl Journal {
         Ok(Self {
             queue,
             health,
+            metrics,
             thread: Arc::new(Mutex::new(Some(thread))),
         })
     }
@@ -118,6 +123,11 @@ impl Journal {
     /// How the journal is, now and from now on.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
+    }
+
+    /// What the writer counts.
+    pub fn metrics(&self) -> &WriterMetrics {
+        &self.metrics
     }
 
     /// Writes what waits, makes the tables durable and ends the writer.

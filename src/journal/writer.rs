@@ -17,6 +17,7 @@ use super::snapshot;
 use super::{Frame, Health, JournalError, SubmitError};
 use crate::command::{self, Added, Apply, Command, Outcome, Rejection};
 use crate::disk::Disk;
+use crate::metrics::WriterMetrics;
 use crate::model::Millis;
 use crate::store::{Store, StoreError, WriteTx, meta};
 
@@ -77,6 +78,7 @@ pub(super) struct Writer {
     pub(super) own_jobs: std::sync::mpsc::SyncSender<Job>,
     pub(super) observer: Observer,
     pub(super) health: watch::Sender<Health>,
+    pub(super) metrics: Arc<WriterMetrics>,
     pub(super) limits: WriterLimits,
     pub(super) clock: fn() -> Millis,
     pub(super) state: State,
@@ -164,8 +166,10 @@ impl Writer {
         if frames.is_empty() {
             let _ = tx.abort();
         } else {
+            let began = Instant::now();
             match self.log.append_batch(&frames) {
                 Ok(appended) => {
+                    self.metrics.batch(frames.len(), began.elapsed());
                     self.state.dirty_bytes += appended.bytes;
                     self.state.last_write = Some(Instant::now());
                 }
@@ -307,7 +311,10 @@ impl Writer {
             return;
         }
         match materialise::checkpoint(&self.store, &self.log) {
-            Ok(()) => self.state.dirty_bytes = 0,
+            Ok(()) => {
+                self.metrics.checkpoint();
+                self.state.dirty_bytes = 0;
+            }
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint failed; the journal has everything");
                 self.state.tables_are_behind = true;

@@ -270,6 +270,14 @@ pub fn waiting(tx: &impl Tx, worker: Option<WorkerId>) -> Result<u64, StoreError
         .map_or(0, |row| row.value()))
 }
 
+/// How many executions run; a few at most.
+pub fn count_running(tx: &impl Tx) -> Result<u64, StoreError> {
+    let running = ExecutionStatus::Running as u8;
+    let table = tx.table(EXECUTIONS_BY_STATUS)?;
+    let rows = table.range((running, 0)..=(running, u128::MAX))?;
+    Ok(rows.count() as u64)
+}
+
 /// Adds a pending execution at the end of the queue.
 pub fn insert(tx: &WriteTx, execution: &Execution) -> Result<(), StoreError> {
     let id = execution.id.as_u128();

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod auth;
+mod base_path;
 mod cli;
 mod conventions;
 mod copies;
@@ -24,6 +25,7 @@ mod logs;
 mod media;
 mod memory;
 mod messages;
+mod metrics;
 mod panics;
 mod process;
 mod rate_limits;

@@ -1,4 +1,5 @@
 /** The sidebar: brand, new chat, pages, the list of chats, the account. A drawer on narrow screens. */
+import { within } from '../base.js';
 import { h, reconcile, setText, replace } from '../dom.js';
 import { t } from '../strings.js';
 import { icon, skepMark } from '../icons.js';
@@ -133,7 +134,7 @@ export function sidebar() {
 
   function setCurrent(path) {
     for (const link of panel.querySelectorAll('a[data-route]')) {
-      const target = link.getAttribute('href');
+      const target = within(link.getAttribute('href'));
       const isCurrent = target === '/' ? false : path === target || path.startsWith(`${target}/`);
       if (isCurrent) link.setAttribute('aria-current', 'page');
       else link.removeAttribute('aria-current');

@@ -91,7 +91,7 @@ fn refused(key: &Key, token: &str) {
 
 /// A cookie is one cookie with our attributes, whatever is put into it.
 fn cookie(text: &str) {
-    let cookies = Cookies::new(text, false);
+    let cookies = Cookies::new(text, false, "/skep");
     let set = cookies.set("refresh", text, "/api/auth", 60);
     let set = set.to_str().expect("text");
     let attributes: Vec<&str> = set.split("; ").skip(1).collect();
