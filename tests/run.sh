@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold, from the format to the browser; stops at the first thing that does not.
-# Installs what it needs with the system's package manager: a C compiler, Chromium and its driver.
+# Installs what it needs with the system's package manager: a C compiler, curl, Chromium and its driver.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -48,6 +48,7 @@ command -v cargo >/dev/null || {
     exit 1
 }
 command -v cc >/dev/null || install "gcc libc6-dev" "gcc glibc-devel" "gcc" "build-base" ""
+command -v curl >/dev/null || install curl curl curl curl curl
 has_browser || install "chromium chromium-driver" "chromium chromedriver" "chromium" "chromium chromium-chromedriver" \
     "--cask google-chrome chromedriver"
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt

@@ -50,6 +50,7 @@ const en = {
   'menu.theme.light': 'Light',
   'menu.theme.dark': 'Dark',
   'menu.keys': 'Keyboard shortcuts',
+  'menu.docs': 'API documentation',
   'menu.password': 'Change password',
   'menu.signOut': 'Sign out',
 

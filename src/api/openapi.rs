@@ -40,15 +40,10 @@ pub(super) struct Document {
 }
 
 /// `GET /api/openapi.json` -- this document.
-pub async fn get_document(app: Arc<App>, _req: Request) -> Result<Response, ApiError> {
+pub async fn get_document(_app: Arc<App>, _req: Request) -> Result<Response, ApiError> {
     // Hardly anybody asks, so it is made when somebody does; what it is made of does not change while we run.
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    let bytes = DOCUMENT.get_or_init(|| {
-        let cookie = app.cookies.name("media");
-        document(app.config.upload_bytes_max, &cookie)
-            .to_string()
-            .into()
-    });
+    let bytes = DOCUMENT.get_or_init(|| document().to_string().into());
     Ok(Response::bytes(
         StatusCode::OK,
         "application/json",
@@ -57,7 +52,7 @@ pub async fn get_document(app: Arc<App>, _req: Request) -> Result<Response, ApiE
 }
 
 /// The OpenAPI document of all routes.
-pub fn document(upload_bytes_max: u64, cookie: &str) -> Value {
+pub fn document() -> Value {
     let says = |path: &str| {
         let path = path.strip_prefix("api::").unwrap_or(path);
         let mut comments = COMMENTS.iter();
@@ -68,9 +63,10 @@ pub fn document(upload_bytes_max: u64, cookie: &str) -> Value {
         version: env!("CARGO_PKG_VERSION"),
         description: DESCRIPTION,
         says: &says,
-        cookie,
+        cookie: "skep_media_<instance>",
     };
-    openapi::document(&about, &routes(upload_bytes_max))
+    // How much may be uploaded is a setting, and not said.
+    openapi::document(&about, &routes(0))
 }
 
 #[cfg(test)]

@@ -58,7 +58,10 @@ impl Assets {
         if last.contains('.') {
             return None;
         }
-        self.files.get(INDEX)
+        // A folder with a page of its own is that page.
+        let own = format!("{}/{INDEX}", name.trim_end_matches('/'));
+        let own = self.files.get(own.as_str());
+        own.or_else(|| self.files.get(INDEX))
     }
 }
 

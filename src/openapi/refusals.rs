@@ -90,13 +90,14 @@ pub(super) fn response(
     let name = format!("{}.{}", status.as_str(), words.join("."));
     let reference = json!({ "$ref": format!("#/components/responses/{name}") });
     shared.entry(name).or_insert_with(|| {
-        let mut names = vec!["X-Request-Id"];
+        // Also where there is no limit: such a header may always be missing.
+        let mut names = vec!["X-Request-Id", "RateLimit", "RateLimit-Policy"];
         match status {
             StatusCode::UNAUTHORIZED => names.push("WWW-Authenticate"),
-            StatusCode::TOO_MANY_REQUESTS => {
-                names.extend(["Retry-After", "RateLimit", "RateLimit-Policy"]);
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                names.push("Retry-After");
             }
-            StatusCode::SERVICE_UNAVAILABLE => names.push("Retry-After"),
+            StatusCode::RANGE_NOT_SATISFIABLE => names.push("Content-Range"),
             _ => {}
         }
         json!({

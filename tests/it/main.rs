@@ -27,6 +27,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod panics;
+mod openapi;
 mod process;
 mod rate_limits;
 mod readme;

@@ -49,6 +49,7 @@ export function sidebar() {
       run: passwordDialog,
     },
     { label: t('menu.keys'), icon: 'keyboard', run: keysDialog },
+    { label: t('menu.docs'), icon: 'file', run: () => window.open('/docs', '_blank', 'noopener') },
     { label: t('menu.signOut'), icon: 'logout', run: signOut },
   ]);
 

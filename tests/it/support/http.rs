@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::{PATIENCE, contract};
 
 /// The verbs of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,10 @@ impl Call {
         self.body(&format!("multipart/form-data; boundary={BOUNDARY}"), form)
     }
 
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     fn head(&self) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method.as_str(), self.path);
         let has = |name: &str| {
@@ -132,10 +136,13 @@ impl Call {
             std::future::pending::<()>().await;
         };
         let read = Answer::read(&mut reader, self.method == Method::Head);
-        tokio::select! {
-            answer = read => answer,
+        let answer = tokio::select! {
+            answer = read => answer?,
             () = write => unreachable!("pending"),
-        }
+        };
+        let has_body = self.method != Method::Head;
+        contract::judge(self.method.as_str(), &self.path, &answer, has_body);
+        Ok(answer)
     }
 
     pub async fn send(self) -> Answer {
@@ -173,6 +180,7 @@ impl Call {
         let (answer, reader) = timeout(PATIENCE, opened)
             .await
             .map_err(|_| std::io::Error::other(format!("no answer within {PATIENCE:?}")))??;
+        contract::judge(self.method.as_str(), &self.path, &answer, false);
         let body = Body::new(reader, &answer, false);
         Ok((answer, body))
     }

@@ -1,14 +1,17 @@
 //! What the tests stand on: the real binary, and clients that show what they saw when something is not as promised.
 //!
-//! Owns how a server is started, spoken to and ended. Must never reach into the crate: a test that needs more than the
-//! wire, the process and the data directory belongs beside the code. Start reading at [`TestServer`] and [`User`].
+//! Owns how a server is started, spoken to and ended. Must never reach into the crate, but for the
+//! contract that every answer is judged by: a test that needs more than the wire, the process and the data directory
+//! belongs beside the code. Start reading at [`TestServer`] and [`User`].
 #![allow(dead_code, unused_imports)]
 
+pub mod contract;
 pub mod engine;
 pub mod http;
 pub mod json;
 pub mod processes;
 pub mod random;
+pub mod schema;
 pub mod server;
 pub mod sse;
 pub mod token;

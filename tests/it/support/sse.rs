@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::http::{Body, Call};
-use super::{Answer, PATIENCE};
+use super::{Answer, PATIENCE, contract};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,7 @@ impl Event {
 /// An open stream.
 pub struct EventStream {
     pub answer: Answer,
+    path: String,
     body: Body,
     text: Vec<u8>,
     /// Comments that came, without their colon.
@@ -47,24 +48,27 @@ pub struct EventStream {
 
 impl EventStream {
     pub async fn open(call: Call) -> Self {
+        let path = call.path().to_owned();
         let (answer, body) = call.open().await;
-        Self::begin(answer, body)
+        Self::begin(path, answer, body)
             .await
             .expect("the stream ended at once")
     }
 
     /// The same, for who expects that the server is killed: `None` if it is not there, or ends before its opening.
     pub async fn try_open(call: Call) -> Option<Self> {
+        let path = call.path().to_owned();
         let (answer, body) = call.try_open().await.ok()?;
-        Self::begin(answer, body).await
+        Self::begin(path, answer, body).await
     }
 
-    async fn begin(answer: Answer, body: Body) -> Option<Self> {
+    async fn begin(path: String, answer: Answer, body: Body) -> Option<Self> {
         assert_eq!(answer.status, 200, "{}", answer.what);
         assert_eq!(answer.header("content-type"), Some("text/event-stream"));
         assert_eq!(answer.header("content-encoding"), None, "never compressed");
         let mut stream = Self {
             answer,
+            path,
             body,
             text: Vec::new(),
             comments: Vec::new(),
@@ -211,6 +215,8 @@ impl EventStream {
             }
         }
         let data = serde_json::from_str(&data?).expect("data is JSON");
-        Some(Event { id, name, data })
+        let event = Event { id, name, data };
+        contract::judge_event(&self.path, &event);
+        Some(event)
     }
 }
