@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod mechanisms;
+mod soak;
+#[path = "../it/support/mod.rs"]
+mod support;
