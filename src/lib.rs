@@ -24,6 +24,7 @@
 //! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`auth`] tokens and
 //!   passwords; [`render`] makes replies safe to show.
 //! - [`metrics`] counts for whoever watches; it is below everything.
+//! - [`outbound`] is the one way to ask a server elsewhere: a model's, or a page that a tool fetches.
 //! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
 //!
@@ -48,6 +49,7 @@ pub mod journal;
 pub mod metrics;
 pub mod model;
 pub mod openapi;
+pub mod outbound;
 pub mod render;
 mod run;
 pub mod store;
