@@ -22,6 +22,7 @@ use crate::disk::Disk;
 use crate::engine::Engines;
 use crate::engine::builtin::{self, Builtin};
 use crate::engine::detect::EngineStatus;
+use crate::engine::launch::inherited;
 use crate::engine::process::Patience;
 use crate::feed::Feed;
 use crate::feed::frames::Frames;
@@ -489,6 +490,9 @@ fn engines(
     let known: Arc<OnceLock<Weak<Engines>>> = Arc::default();
     let listed = known.clone();
     let shared = Arc::new(Shared {
+        guards: guards.clone(),
+        environment: inherited(std::env::vars_os(), &[]),
+        command_timeout: Duration::from_secs(config.limits.tool_command_timeout_s),
         store: store.clone(),
         journal: journal.clone(),
         data: data.clone(),
@@ -511,9 +515,10 @@ fn engines(
     let engines = Arc::new(Engines::new(
         config.engines.values().cloned(),
         config.default_engine.clone(),
-        Arc::new(Builtin::new(shared)),
+        Arc::new(Builtin::new(shared.clone())),
         guards,
         patience,
+        config.http_parts(Some(shared)),
     ));
     let _ = known.set(Arc::downgrade(&engines));
     engines
@@ -528,6 +533,7 @@ fn engine_info(status: EngineStatus) -> EngineInfo {
         (None, _) => status
             .version
             .or(status.path)
+            .or(status.url)
             .unwrap_or_else(|| match status.kind {
                 builtin::NAME => builtin::ABOUT.to_owned(),
                 kind => kind.to_owned(),

@@ -11,6 +11,10 @@ use crate::config::{Config, data_dir};
 use crate::engine::process::Patience;
 use crate::engine::{Engine, EngineError, EngineStatus, Engines, Run, Turn};
 use crate::guard::Guards;
+use crate::model::text::truncated;
+
+/// What is shown of an engine's models; `--json` has all.
+const MODELS_SHOWN_BYTES: usize = 200;
 
 /// Prints the engines, for people or as JSON.
 pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
@@ -22,6 +26,7 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
         Arc::new(Listed),
         Arc::new(Guards::new()?),
         Patience::default(),
+        config.http_parts(None),
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -67,8 +72,12 @@ fn table(engines: &[EngineStatus], default_engine: &str) -> String {
     let state_width = width(state);
     let mut lines = Vec::new();
     for engine in engines {
-        let about = [engine.version.as_deref(), engine.path.as_deref()];
-        let about: Vec<&str> = about.into_iter().flatten().collect();
+        let about = [&engine.version, &engine.path, &engine.url];
+        let mut about: Vec<&str> = about.into_iter().flatten().map(String::as_str).collect();
+        let models = engine.models.join(", ");
+        if !models.is_empty() {
+            about.push(truncated(&models, MODELS_SHOWN_BYTES));
+        }
         let line = format!(
             "{:name_width$}  {:state_width$}  {}",
             engine.name,
@@ -110,6 +119,8 @@ mod tests {
             found,
             version: found.then(|| "1.2".to_owned()),
             path: found.then(|| "/bin/x".to_owned()),
+            url: None,
+            models: Vec::new(),
             signed_in: found.then_some(true),
             why_not: (!found).then(|| "it is not on PATH".to_owned()),
             fix: (!found).then(|| "npm install it".to_owned()),

@@ -25,9 +25,25 @@ const DISTANCE_MAX: usize = 2;
 /// The tables that hold other things than settings of one value.
 const TABLES: [&str; 4] = ["engines", "limits", "rate_limit", "tier"];
 const BUILTIN: &str = "builtin";
-const ENGINE_KINDS: [&str; 5] = ["command", "claude", "codex", "opencode", BUILTIN];
+const ENGINE_KINDS: [&str; 6] = ["command", "claude", "codex", "opencode", "http", BUILTIN];
+const ENGINE_PROTOCOLS: [&str; 2] = ["openai", "anthropic"];
 const ENGINE_OUTPUTS: [&str; 2] = ["text", "events"];
-const ENGINE_KEYS: [&str; 5] = ["kind", "argv", "env", "model", "output"];
+const ENGINE_KEYS: [&str; 14] = [
+    "kind",
+    "argv",
+    "env",
+    "model",
+    "output",
+    "url",
+    "protocol",
+    "key",
+    "context_tokens",
+    "max_tokens",
+    "price_in",
+    "price_out",
+    "tools",
+    "fetch",
+];
 
 /// The file's text; a missing file is an empty one.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
@@ -221,16 +237,23 @@ fn engine_entry(name: &str, key: &str, value: &DeValue<'_>) -> Result<(), String
         }
         ("kind", _) => return one_of(&ENGINE_KINDS),
         ("output", _) => return one_of(&ENGINE_OUTPUTS),
+        ("protocol", _) => return one_of(&ENGINE_PROTOCOLS),
         ("argv", DeValue::Array(words)) => words.iter().all(is_text),
         ("env", DeValue::Table(pairs)) => pairs.values().all(is_text),
-        ("model", DeValue::String(_)) => true,
+        ("model" | "url" | "key", DeValue::String(_)) => true,
+        ("context_tokens" | "max_tokens", DeValue::Integer(_)) => true,
+        ("price_in" | "price_out", DeValue::Float(_) | DeValue::Integer(_)) => true,
+        ("tools" | "fetch", DeValue::Boolean(_)) => true,
         _ => false,
     };
     match key {
         _ if is_right => Ok(()),
         "argv" => Err("must be a list, e.g. [\"/bin/cat\"]".to_owned()),
         "env" => Err("must be a table of strings, e.g. { LANG = \"C.UTF-8\" }".to_owned()),
-        "model" => Err("must be a string".to_owned()),
+        "model" | "url" | "key" => Err("must be a string".to_owned()),
+        "context_tokens" | "max_tokens" => Err("must be a whole number".to_owned()),
+        "price_in" | "price_out" => Err("must be a number, e.g. 2.5".to_owned()),
+        "tools" | "fetch" => Err("must be true or false".to_owned()),
         _ => Err(unknown(key, ENGINE_KEYS.into_iter())),
     }
 }

@@ -50,5 +50,20 @@ settings! {
         stop_grace_s: u64 = 5, in 1..=600;
         /// The time an engine has to exit after its final result.
         exit_after_result_s: u64 = 10, in 1..=600;
+
+        /// The time a connection to a model server may take.
+        model_connect_timeout_s: u64 = 10, in 1..=600;
+        /// The time a model server may take to begin its answer: it may have to load a model and read a long chat.
+        model_answer_timeout_s: u64 = 300, in 1..=3_600;
+        /// The time between two pieces of a model's answer.
+        model_idle_timeout_s: u64 = 120, in 1..=3_600;
+        /// How often a request that a model server turned away (429, 5xx) is tried again.
+        model_retries_max: u32 = 4, in 0..=20;
+        /// The longest wait before that; a server that asks for more is not waited for.
+        model_retry_wait_max_s: u64 = 60, in 1..=3_600;
+        /// Requests to a model in one execution, each with the answers of the tools it called.
+        model_rounds_max: u32 = 50, in 1..=1_000;
+        /// The time a command of a tool may run.
+        tool_command_timeout_s: u64 = 120, in 1..=3_600;
     }
 }

@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod limits;
+mod parts;
 mod path;
 mod secret;
 mod setting;
@@ -32,7 +33,7 @@ pub const FILE_NAME: &str = "skep.toml";
 /// What `default_engine` is when Skep shall choose.
 pub const AUTO: &str = "auto";
 /// Engines that need no `[engines.<name>]` table.
-pub const BUILT_IN_ENGINES: [&str; 4] = ["builtin", "claude", "codex", "opencode"];
+pub const BUILT_IN_ENGINES: [&str; 5] = ["builtin", "claude", "codex", "opencode", "local"];
 
 const DAY_S: u64 = 24 * 3600;
 const GIB: u64 = 1 << 30;
@@ -63,6 +64,8 @@ settings! {
 
         /// The engine of the bee and of workers that name none; `auto` takes the first that is there and signed in.
         default_engine: String = AUTO.to_owned(), flag "--default-engine";
+        /// Where `auto` and `local` look for a model server: Ollama, llama.cpp and LM Studio at their usual ports.
+        model_servers: Vec<Origin> = ["11434", "8080", "1234"].iter().filter_map(|port| format!("http://127.0.0.1:{port}").parse().ok()).collect();
         /// Executions that run at once; more wait.
         max_concurrent_executions: usize = 8, in 1..=1_000, flag "--max-concurrent-executions";
         /// The time an execution may run, when its worker has no limit of its own.

@@ -30,7 +30,7 @@ impl Dialect {
     /// The dialect of a kind; `None`: that kind is no command line.
     pub fn of(kind: EngineKind) -> Option<&'static Self> {
         match kind {
-            EngineKind::Builtin => None,
+            EngineKind::Builtin | EngineKind::Http => None,
             EngineKind::Claude => Some(&claude::DIALECT),
             EngineKind::Codex => Some(&codex::DIALECT),
             EngineKind::Opencode => Some(&opencode::DIALECT),

@@ -40,6 +40,10 @@ pub struct EngineStatus {
     pub version: Option<String>,
     /// The file that runs.
     pub path: Option<String>,
+    /// Where its model server is.
+    pub url: Option<String>,
+    /// The models that it has, as far as it says.
+    pub models: Vec<String>,
     /// Whether it can use its model; `None` where that does not apply.
     pub signed_in: Option<bool>,
     /// Why it cannot be used.
@@ -64,6 +68,8 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         found: true,
         version: None,
         path: None,
+        url: None,
+        models: Vec::new(),
         signed_in: None,
         why_not: None,
         fix: None,
@@ -95,7 +101,7 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         EngineKind::Claude => Some((claude_signed_in(&env), claude::SIGN_IN)),
         EngineKind::Codex => Some((codex_signed_in(&env, settings), codex::SIGN_IN)),
         EngineKind::Opencode => Some((opencode_signed_in(&env), opencode::SIGN_IN)),
-        EngineKind::Builtin | EngineKind::Command => None,
+        EngineKind::Builtin | EngineKind::Command | EngineKind::Http => None,
     };
     if let Some((signed_in, how)) = signed_in {
         status.signed_in = Some(signed_in);
@@ -112,7 +118,7 @@ fn install(kind: EngineKind) -> Option<&'static str> {
         EngineKind::Claude => Some("npm install -g @anthropic-ai/claude-code"),
         EngineKind::Codex => Some("npm install -g @openai/codex"),
         EngineKind::Opencode => Some("npm install -g opencode-ai"),
-        EngineKind::Builtin | EngineKind::Command => None,
+        EngineKind::Builtin | EngineKind::Command | EngineKind::Http => None,
     }
 }
 

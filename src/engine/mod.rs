@@ -9,6 +9,7 @@ pub mod cli;
 pub mod codex;
 pub mod command;
 pub mod detect;
+pub mod http;
 pub mod launch;
 mod lines;
 pub mod opencode;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::execution_log::LogWriter;
 use crate::model::{ExecutionId, SessionId, Usage, WorkerId};
+use crate::tool::Permissions;
 pub use detect::EngineStatus;
 use process::Parser;
 pub use registry::{AUTO, Engines};
@@ -53,6 +55,8 @@ pub struct Turn {
     pub model: Option<String>,
     /// The directory to work in; it exists.
     pub work_dir: PathBuf,
+    /// What its tools may do without being asked about.
+    pub permissions: Permissions,
     /// A directory for this run alone, removed after it; it exists.
     pub temp_dir: PathBuf,
     /// The engine's own id of the session to go on with.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use super::cli::CommandLine;
 use super::detect::{EngineStatus, Versions, status};
+use super::http::{HttpEngine, HttpParts};
 use super::process::Patience;
-use super::settings::{EngineKind, EngineSettings};
+use super::settings::{EngineKind, EngineSettings, LOCAL};
 use super::{Engine, EngineError, recover};
 use crate::guard::Guards;
 
 /// The word for "whichever is there and signed in".
 pub const AUTO: &str = "auto";
 /// What `auto` tries, after the engine that the settings prefer.
-const AUTO_ORDER: [&str; 3] = ["claude", "codex", "opencode"];
+const AUTO_ORDER: [&str; 4] = ["claude", "codex", "opencode", LOCAL];
 
 /// Every engine that a worker can name.
 pub struct Engines {
@@ -27,6 +28,17 @@ pub struct Engines {
 struct Entry {
     settings: EngineSettings,
     engine: Arc<dyn Engine>,
+    /// The same, where it is a model server.
+    model: Option<Arc<HttpEngine>>,
+}
+
+impl Entry {
+    async fn is_ready(&self) -> bool {
+        match &self.model {
+            Some(model) => model.is_there().await,
+            None => status(&self.settings).is_ready(),
+        }
+    }
 }
 
 impl Engines {
@@ -38,6 +50,7 @@ impl Engines {
         builtin: Arc<dyn Engine>,
         guards: Arc<Guards>,
         patience: Patience,
+        http: HttpParts,
     ) -> Self {
         let mut all: BTreeMap<String, EngineSettings> = AUTO_ORDER
             .into_iter()
@@ -54,12 +67,19 @@ impl Engines {
         let entries = all
             .into_iter()
             .map(|(name, settings)| {
-                let engine: Arc<dyn Engine> =
-                    match CommandLine::new(settings.clone(), Arc::clone(&guards), patience) {
-                        Some(engine) => Arc::new(engine),
-                        None => Arc::clone(&builtin),
-                    };
-                (name, Entry { settings, engine })
+                let model = HttpEngine::new(settings.clone(), http.clone()).map(Arc::new);
+                let command = CommandLine::new(settings.clone(), Arc::clone(&guards), patience);
+                let engine: Arc<dyn Engine> = match (&model, command) {
+                    (Some(engine), _) => engine.clone(),
+                    (None, Some(engine)) => Arc::new(engine),
+                    (None, None) => Arc::clone(&builtin),
+                };
+                let entry = Entry {
+                    settings,
+                    engine,
+                    model,
+                };
+                (name, entry)
             })
             .collect();
         Self {
@@ -71,9 +91,9 @@ impl Engines {
     }
 
     /// The engine of that name; `auto` (or nothing) is the first that is there and signed in.
-    pub fn resolve(&self, name: &str) -> Result<Arc<dyn Engine>, EngineError> {
+    pub async fn resolve(&self, name: &str) -> Result<Arc<dyn Engine>, EngineError> {
         if name.is_empty() || name == AUTO {
-            return self.resolve_auto();
+            return self.resolve_auto().await;
         }
         let entry = self.entries.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.entries.keys().map(String::as_str).collect();
@@ -117,20 +137,25 @@ impl Engines {
         recover::text(log, entry.engine.parser().as_mut()).unwrap_or_default()
     }
 
-    fn resolve_auto(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        [self.default_engine.as_str()]
-            .into_iter()
-            .chain(AUTO_ORDER)
-            .chain(["builtin"])
-            .filter_map(|name| self.entries.get(name))
-            .find(|entry| status(&entry.settings).is_ready())
-            .map(|entry| Arc::clone(&entry.engine))
-            .ok_or_else(|| EngineError::new("engine_missing", "there is no engine to run"))
+    async fn resolve_auto(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        let names = [self.default_engine.as_str()].into_iter().chain(AUTO_ORDER);
+        for name in names.chain(["builtin"]) {
+            if let Some(entry) = self.entries.get(name)
+                && entry.is_ready().await
+            {
+                return Ok(Arc::clone(&entry.engine));
+            }
+        }
+        let message = "there is no engine to run";
+        Err(EngineError::new("engine_missing", message))
     }
 
     /// All of them with what is known of each, by name.
     pub async fn list(&self) -> Vec<EngineStatus> {
         let statuses = self.entries.values().map(|entry| async {
+            if let Some(model) = &entry.model {
+                return model.status().await;
+            }
             let mut status = status(&entry.settings);
             // A program of the user's own need not know `--version`, and might do anything.
             if entry.settings.kind != Some(EngineKind::Command)
@@ -197,53 +222,61 @@ mod tests {
             Arc::new(Nothing),
             guards,
             Patience::default(),
+            HttpParts {
+                model_servers: Vec::new(),
+                ..crate::config::Config::default().http_parts(None)
+            },
         )
     }
 
-    fn auto(default_engine: &str, settings: &[(&str, &[&str], &str)]) -> String {
+    async fn auto(default_engine: &str, settings: &[(&str, &[&str], &str)]) -> String {
         engines(default_engine, settings)
             .resolve(AUTO)
+            .await
             .unwrap()
             .name()
             .to_owned()
     }
 
-    #[test]
-    fn auto_is_the_first_that_is_there_and_signed_in() {
+    #[tokio::test]
+    async fn auto_is_the_first_that_is_there_and_signed_in() {
         let sh = &["/bin/sh"][..];
-        assert_eq!(auto("auto", &[]), "builtin");
-        assert_eq!(auto("auto", &[("claude", sh, "")]), "builtin");
+        assert_eq!(auto("auto", &[]).await, "builtin");
+        assert_eq!(auto("auto", &[("claude", sh, "")]).await, "builtin");
         assert_eq!(
-            auto("auto", &[("claude", sh, ""), ("codex", sh, "key")]),
+            auto("auto", &[("claude", sh, ""), ("codex", sh, "key")]).await,
             "codex"
         );
         assert_eq!(
-            auto("auto", &[("claude", sh, "key"), ("codex", sh, "key")]),
+            auto("auto", &[("claude", sh, "key"), ("codex", sh, "key")]).await,
             "claude"
         );
         assert_eq!(
-            auto("mine", &[("claude", sh, "key"), ("mine", sh, "")]),
+            auto("mine", &[("claude", sh, "key"), ("mine", sh, "")]).await,
             "mine"
         );
         assert_eq!(
             auto(
                 "mine",
                 &[("claude", sh, "key"), ("mine", &["/nonexistent/x"], "")]
-            ),
+            )
+            .await,
             "claude"
         );
-        assert_eq!(auto("no-such", &[("claude", sh, "key")]), "claude");
+        assert_eq!(auto("no-such", &[("claude", sh, "key")]).await, "claude");
     }
 
-    #[test]
-    fn an_engine_that_is_not_there_says_what_to_do() {
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_says_what_to_do() {
         let engines = engines("auto", &[]);
-        let error = engines.resolve("claude").err().unwrap();
+        let error = engines.resolve("claude").await.err().unwrap();
         assert_eq!(error.code, "engine_missing");
         assert!(error.message.contains("npm install"), "{error}");
-        let error = engines.resolve("gpt").err().unwrap();
+        let error = engines.resolve("gpt").await.err().unwrap();
         assert!(
-            error.message.contains("builtin, claude, codex, opencode"),
+            error
+                .message
+                .contains("builtin, claude, codex, local, opencode"),
             "{error}"
         );
         assert!(engines.knows("auto") && engines.knows("codex") && !engines.knows("gpt"));

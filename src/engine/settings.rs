@@ -2,10 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// The engine that is whichever model server answers on this machine.
+pub const LOCAL: &str = "local";
+/// The smallest window that holds a briefing, some tools and an answer.
+pub const CONTEXT_TOKENS_MIN: u32 = 1024;
+/// The name of a key.
+const KEY_NAME_BYTES_MAX: usize = 64;
 
 /// What `[engines.<name>]` may hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSettings {
     /// The name that workers use; the table's own.
@@ -25,6 +33,32 @@ pub struct EngineSettings {
     /// How a `command` speaks.
     #[serde(default)]
     pub output: Output,
+    /// `http`: where the model server is. Without a path, `/v1` is meant.
+    #[serde(default, deserialize_with = "url")]
+    pub url: Option<Url>,
+    /// `http`: what it speaks.
+    pub protocol: Option<Protocol>,
+    /// `http`: the name of the key, as a file in `keys/` or as a variable of the server's environment.
+    pub key: Option<String>,
+    /// `http`: tokens that the model takes in, its answer included.
+    pub context_tokens: Option<u32>,
+    /// `http`: tokens that one answer may have.
+    pub max_tokens: Option<u32>,
+    /// `http`: US dollars for a million tokens that it reads.
+    pub price_in: Option<f64>,
+    /// `http`: US dollars for a million tokens that it writes.
+    pub price_out: Option<f64>,
+    /// `http`: whether the model is offered Skep's tools; it is unless this says no.
+    pub tools: Option<bool>,
+    /// `http`: whether it may fetch pages of the public internet; it may not unless this says so.
+    pub fetch: Option<bool>,
+}
+
+fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(from)?;
+    Url::parse(&text)
+        .map(Some)
+        .map_err(|error| serde::de::Error::custom(format!("{text:?} is no URL: {error}")))
 }
 
 /// A kind of engine.
@@ -41,6 +75,19 @@ pub enum EngineKind {
     Opencode,
     /// Any program.
     Command,
+    /// A model server.
+    Http,
+}
+
+/// What a model server speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Chat completions as OpenAI has them; nearly everybody speaks it.
+    #[default]
+    Openai,
+    /// Anthropic's Messages.
+    Anthropic,
 }
 
 impl EngineKind {
@@ -52,6 +99,7 @@ impl EngineKind {
             Self::Codex => "codex",
             Self::Opencode => "opencode",
             Self::Command => "command",
+            Self::Http => "http",
         }
     }
 }
@@ -79,8 +127,11 @@ impl EngineSettings {
             (None, "claude") => EngineKind::Claude,
             (None, "codex") => EngineKind::Codex,
             (None, "opencode") => EngineKind::Opencode,
+            (None, LOCAL) => EngineKind::Http,
             (None, _) => {
-                return Err("needs a kind: builtin, claude, codex, opencode or command".to_owned());
+                return Err(
+                    "needs a kind: builtin, claude, codex, opencode, http or command".to_owned(),
+                );
             }
         };
         if kind == EngineKind::Command && self.argv.is_empty() {
@@ -99,10 +150,88 @@ impl EngineSettings {
                 return Err(format!("env.{key} cannot be set"));
             }
         }
+        self.check_http(kind, name)?;
         self.kind = Some(kind);
         name.clone_into(&mut self.name);
         Ok(self)
     }
+
+    fn check_http(&self, kind: EngineKind, name: &str) -> Result<(), String> {
+        if kind != EngineKind::Http {
+            let given = [
+                ("url", self.url.is_some()),
+                ("protocol", self.protocol.is_some()),
+                ("key", self.key.is_some()),
+                ("context_tokens", self.context_tokens.is_some()),
+                ("max_tokens", self.max_tokens.is_some()),
+                ("price_in", self.price_in.is_some()),
+                ("price_out", self.price_out.is_some()),
+                ("tools", self.tools.is_some()),
+                ("fetch", self.fetch.is_some()),
+            ];
+            return match given.iter().find(|(_, given)| *given) {
+                Some((key, _)) => Err(format!("{key} is for kind = \"http\"")),
+                None => Ok(()),
+            };
+        }
+        if !self.argv.is_empty() || !self.env.is_empty() {
+            return Err("argv and env are for programs, not for kind = \"http\"".to_owned());
+        }
+        match &self.url {
+            None if name != LOCAL => {
+                return Err("needs url, e.g. \"http://127.0.0.1:11434\"".to_owned());
+            }
+            Some(url) if !is_server(url) => {
+                return Err(
+                    "url must be like \"https://models.example.org/v1\", without user, query or fragment"
+                        .to_owned(),
+                );
+            }
+            _ => {}
+        }
+        if self.key.as_deref().is_some_and(|key| !is_key_name(key)) {
+            return Err(format!(
+                "key is a name of 1 to {KEY_NAME_BYTES_MAX} letters, digits, '_' or '-' (a file in keys/ or a variable), never the key itself"
+            ));
+        }
+        if self
+            .context_tokens
+            .is_some_and(|tokens| tokens < CONTEXT_TOKENS_MIN)
+        {
+            return Err(format!(
+                "context_tokens must be at least {CONTEXT_TOKENS_MIN}"
+            ));
+        }
+        if self.max_tokens == Some(0) {
+            return Err("max_tokens must be at least 1".to_owned());
+        }
+        let prices = [self.price_in, self.price_out].into_iter().flatten();
+        if prices
+            .into_iter()
+            .any(|price| !price.is_finite() || price < 0.0)
+        {
+            return Err("a price is US dollars for a million tokens, not negative".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn is_server(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+}
+
+/// Variables named `SKEP_…` hold what is the server's own.
+fn is_key_name(name: &str) -> bool {
+    (1..=KEY_NAME_BYTES_MAX).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && !name.to_ascii_uppercase().starts_with("SKEP_")
 }
 
 #[cfg(test)]
@@ -136,6 +265,25 @@ mod tests {
             ("claude", "output = \"events\"", "output is for"),
             ("claude", "argv = [\"\"]", "argv must begin"),
             ("claude", "env = { \"A=B\" = \"c\" }", "cannot be set"),
+            ("claude", "url = \"http://127.0.0.1\"", "url is for"),
+            ("m", "kind = \"http\"", "needs url"),
+            ("m", "kind = \"http\"\nurl = \"ftp://h\"", "url must be"),
+            (
+                "m",
+                "kind = \"http\"\nurl = \"http://u:p@h\"",
+                "url must be",
+            ),
+            ("m", "kind = \"http\"\nurl = \"here\"", "is no URL"),
+            (
+                "m",
+                "kind = \"http\"\nurl = \"http://h\"\nargv = [\"x\"]",
+                "for programs",
+            ),
+            ("local", "key = \"signing.key\"", "never the key itself"),
+            ("local", "key = \"SKEP_PASSWORD\"", "never the key itself"),
+            ("local", "context_tokens = 1023", "at least 1024"),
+            ("local", "price_in = -1.0", "not negative"),
+            ("local", "price_out = nan", "not negative"),
         ] {
             let error = parse(name, text).unwrap_err();
             assert!(error.contains(names), "{text}: {error}");

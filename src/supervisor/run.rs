@@ -22,6 +22,7 @@ use crate::model::text::truncated;
 use crate::model::{EventBody, Execution, ExecutionId, Media, Usage, WorkDir, Worker};
 use crate::store::events::Scope;
 use crate::store::{StoreError, contexts, executions, messages, workers};
+use crate::tool::Permissions;
 
 /// Events of an engine that may wait for the supervisor.
 const EVENTS_WAITING_MAX: usize = 256;
@@ -48,7 +49,7 @@ impl Supervisor {
         id: ExecutionId,
         stop: watch::Receiver<Option<Stop>>,
     ) {
-        let resolved = match self.resolve(id) {
+        let resolved = match self.resolve(id).await {
             Ok(resolved) => resolved,
             Err(error) => {
                 tracing::error!(execution.id = %id, %error, "an execution could not be read");
@@ -162,7 +163,7 @@ impl Supervisor {
 
     /// The engine of an execution, or the name that was asked for and why it cannot be had.
     #[allow(clippy::type_complexity)]
-    fn resolve(
+    async fn resolve(
         &self,
         id: ExecutionId,
     ) -> Result<Result<Arc<dyn Engine>, (String, EngineError)>, StoreError> {
@@ -174,6 +175,7 @@ impl Supervisor {
             .parts
             .engines
             .resolve(&name)
+            .await
             .map_err(|error| (name, error)))
     }
 
@@ -315,6 +317,8 @@ impl Supervisor {
             .map(|worker| worker.memory.clone())
             .or(bee.map(|bee| bee.memory));
         let timeout = worker.as_ref().and_then(|worker| worker.timeout_s);
+        let permissions = worker.as_ref().map_or("", |worker| &worker.permissions);
+        let permissions = Permissions::parse(permissions);
         let turn = Turn {
             execution_id: execution.id,
             worker_id: execution.worker_id,
@@ -326,6 +330,7 @@ impl Supervisor {
             media: self.media_paths(execution, media),
             model: (!execution.model.is_empty()).then(|| execution.model.clone()),
             work_dir,
+            permissions,
             temp_dir,
             resume: context
                 .filter(|context| context.engine == engine)

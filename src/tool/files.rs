@@ -6,6 +6,7 @@ use rustix::fs::FileType;
 use serde::{Deserialize, Serialize};
 
 use super::beneath::{Beneath, RelativePath, io_failed, printable, read_up_to};
+use super::edit;
 use super::{Access, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, parse};
 
 /// Entries of a directory that are looked at.
@@ -122,6 +123,9 @@ pub struct FileWritten {
     pub path: String,
     /// Its size now.
     pub bytes: u64,
+    /// What changed, as `diff -u` shows it, where there was text before or is now.
+    #[serde(default)]
+    pub diff: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -276,14 +280,22 @@ async fn write(cx: &Context, args: serde_json::Value) -> Result<ToolOutput, Tool
     let work_dir = cx.work_dir.clone();
     let written = blocking(move || {
         let beneath = Beneath::open(&work_dir)?;
-        if overwrite {
+        let before = if overwrite {
+            let before = edit::text_of(&beneath, &path);
             beneath.replace(&path, text.as_bytes())?;
+            match before {
+                Err(ToolError::NotFound(_)) => Some(String::new()),
+                before => before.ok(),
+            }
         } else {
             beneath.create(&path, text.as_bytes())?;
-        }
+            Some(String::new())
+        };
+        let path = path.to_string();
         Ok(FileWritten {
-            path: path.to_string(),
+            diff: before.map(|before| edit::diff(&path, &before, &text)),
             bytes: text.len() as u64,
+            path,
         })
     })
     .await?;
@@ -315,6 +327,7 @@ async fn append(cx: &Context, args: serde_json::Value) -> Result<ToolOutput, Too
         Ok(FileWritten {
             path: path.to_string(),
             bytes,
+            diff: None,
         })
     })
     .await?;

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use super::{Authority, Context, EngineInfo, Shared, Tool, ToolError, ToolOutput};
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
+use crate::guard::Guards;
 use crate::journal::{Journal, WriterLimits, materialise};
 
 /// Removed when dropped.
@@ -56,6 +57,9 @@ impl Hive {
             data,
             clock: || 1_795_305_600_000,
             engines: Box::new(move || std::future::ready(engines.clone()).boxed()),
+            guards: Arc::new(Guards::running("/nonexistent".into())),
+            environment: Default::default(),
+            command_timeout: Duration::from_secs(10),
         };
         Self {
             cx: Context {
@@ -63,7 +67,10 @@ impl Hive {
                 authority: Authority::Account,
                 worker_id: None,
                 session_id: None,
+                temp_dir: work_dir.clone(),
                 work_dir,
+                may_fetch: false,
+                stop: Default::default(),
             },
             _directory: directory,
         }

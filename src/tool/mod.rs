@@ -5,27 +5,36 @@
 //! [`notes`], the smallest family.
 
 pub mod beneath;
+pub mod command;
+pub mod edit;
 pub mod error;
+pub mod fetch;
 pub mod files;
 pub mod notes;
 pub mod params;
+pub mod permission;
 pub mod search;
 pub mod staffing;
 pub mod system;
 pub mod workers;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 pub use error::ToolError;
 pub use params::{Kind, Param};
+pub use permission::{Decision, Permissions};
 
 use crate::data_dir::DataDir;
+use crate::guard::Guards;
 use crate::journal::Journal;
 use crate::model::{Millis, SessionId, WorkerId};
 use crate::store::Store;
@@ -40,6 +49,8 @@ pub enum Access {
     Write,
     /// It sends something to somebody.
     Send,
+    /// It starts a program, which can do anything that the user can. When it is told to stop it ends what it started.
+    Run,
 }
 
 /// One thing an agent can do.
@@ -74,6 +85,7 @@ pub static ALL: &[&Tool] = &[
     &files::READ,
     &files::WRITE,
     &files::APPEND,
+    &edit::EDIT,
     &search::SEARCH,
     &notes::LIST,
     &notes::ADD,
@@ -86,6 +98,8 @@ pub static ALL: &[&Tool] = &[
     &staffing::DELETE,
     &system::OVERVIEW,
     &system::ENGINES,
+    &command::RUN,
+    &fetch::FETCH,
 ];
 
 /// The tool with this name.
@@ -124,6 +138,12 @@ pub struct Shared {
     pub clock: fn() -> Millis,
     /// Which engines there are.
     pub engines: ListEngines,
+    /// Starts programs, and ends them.
+    pub guards: Arc<Guards>,
+    /// What programs find in their environment.
+    pub environment: BTreeMap<String, String>,
+    /// How long a program may run.
+    pub command_timeout: Duration,
 }
 
 /// Asks which engines there are, found or not.
@@ -162,6 +182,12 @@ pub struct Context {
     pub session_id: Option<SessionId>,
     /// The directory that files are looked for in, and nowhere else.
     pub work_dir: PathBuf,
+    /// A directory for what need not stay.
+    pub temp_dir: PathBuf,
+    /// Whether the public internet may be asked.
+    pub may_fetch: bool,
+    /// Cancelled when the call has to end before its time.
+    pub stop: CancellationToken,
 }
 
 /// The arguments as the tool's own type. `params` were checked, so a failure here is a field that is out of range.

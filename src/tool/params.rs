@@ -26,6 +26,8 @@ pub enum Kind {
     Number,
     /// `true` or `false`.
     Flag,
+    /// An array of strings.
+    Words,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Self::Text => "string",
             Self::Number => "integer",
             Self::Flag => "boolean",
+            Self::Words => "array",
         }
     }
 
@@ -42,6 +45,9 @@ impl Kind {
             Self::Text => value.is_string(),
             Self::Number => value.is_u64(),
             Self::Flag => value.is_boolean(),
+            Self::Words => value
+                .as_array()
+                .is_some_and(|words| words.iter().all(Value::is_string)),
         }
     }
 }
@@ -78,6 +84,9 @@ pub fn schema(params: &[Param]) -> Value {
         });
         if param.kind == Kind::Number {
             property["minimum"] = json!(0);
+        }
+        if param.kind == Kind::Words {
+            property["items"] = json!({ "type": "string" });
         }
         properties.insert(param.name.to_owned(), property);
     }
@@ -116,7 +125,12 @@ pub fn checked(params: &[Param], args: Value) -> Result<Value, ToolError> {
             }
             Some(param) if !param.kind.fits(value) => {
                 let expected = param.kind.json_type();
-                return invalid(format!("{name:?} must be of type {expected}"));
+                let of = if param.kind == Kind::Words {
+                    " of strings"
+                } else {
+                    ""
+                };
+                return invalid(format!("{name:?} must be of type {expected}{of}"));
             }
             Some(_) => {}
         }

@@ -44,6 +44,7 @@ async fn arguments_are_what_the_schema_says() {
                 Kind::Text => json!("x"),
                 Kind::Number => json!(1),
                 Kind::Flag => json!(true),
+                Kind::Words => json!(["x"]),
             };
             args.insert(param.name.to_owned(), value);
         }

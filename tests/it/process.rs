@@ -78,6 +78,7 @@ impl Bench {
                 media: vec![PathBuf::from("/a b.png"), PathBuf::from("/c.pdf")],
                 model: None,
                 work_dir,
+                permissions: Default::default(),
                 temp_dir,
                 resume: None,
             },

@@ -132,6 +132,7 @@ impl Machine {
             media: Vec::new(),
             model: None,
             work_dir: self.home.path().join("work"),
+            permissions: Default::default(),
             temp_dir: directory.path().to_owned(),
             resume: resume.map(str::to_owned),
         };

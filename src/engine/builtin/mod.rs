@@ -59,6 +59,9 @@ impl Engine for Builtin {
                 worker_id: turn.worker_id,
                 session_id: turn.session_id,
                 work_dir: turn.work_dir.clone(),
+                temp_dir: turn.temp_dir.clone(),
+                may_fetch: false,
+                stop: Default::default(),
             };
             let mut answerer = Answerer {
                 cx,

@@ -53,6 +53,7 @@ impl Chat {
             media: self.media.clone(),
             model: None,
             work_dir: self.hive.cx.work_dir.clone(),
+            permissions: Default::default(),
             temp_dir: std::env::temp_dir(),
             resume: None,
         }

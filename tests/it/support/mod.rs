@@ -9,6 +9,7 @@ pub mod contract;
 pub mod engine;
 pub mod http;
 pub mod json;
+pub mod model;
 pub mod processes;
 pub mod random;
 pub mod schema;

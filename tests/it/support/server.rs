@@ -30,11 +30,13 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             settings: String::new(),
-            // Tests ask faster than anybody does; those of the limits switch them on.
+            // Tests ask faster than anybody does; those of the limits switch them on. Whatever model server this machine
+            // has is none of their business.
             env: [
                 ("SKEP_PASSWORD", PASSWORD),
                 ("SKEP_LOG_LEVEL", "debug"),
                 ("RATE_LIMIT_ENABLED", "false"),
+                ("SKEP_MODEL_SERVERS", "http://127.0.0.1:1"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),

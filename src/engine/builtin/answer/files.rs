@@ -175,7 +175,7 @@ impl Answerer<'_> {
             args["overwrite"] = Value::Bool(true);
         }
         match self.speaker.call(&self.cx, &files::WRITE, args).await? {
-            Ok(FileWritten { path, bytes }) => {
+            Ok(FileWritten { path, bytes, .. }) => {
                 self.say(&format!("Written: {} ({}).", code(&path), size(bytes)))
                     .await
             }
@@ -194,7 +194,7 @@ impl Answerer<'_> {
     pub async fn append(&mut self, path: &str, text: &str) -> Result<(), Halt> {
         let args = json!({ "path": path, "text": text });
         match self.speaker.call(&self.cx, &files::APPEND, args).await? {
-            Ok(FileWritten { path, bytes }) => {
+            Ok(FileWritten { path, bytes, .. }) => {
                 self.say(&format!("Added; {} has {} now.", code(&path), size(bytes)))
                     .await
             }

@@ -1,0 +1,190 @@
+//! The tools that a model is offered, and what becomes of its calls.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::super::cli::{tool_call, tool_result};
+use super::answer::{ARGUMENT_BYTES_MAX, Call};
+use super::conversation::{Offer, Output};
+use super::turn::{Halt, Talk};
+use crate::model::text::truncated;
+use crate::tool::{self, Access, Context, Decision, Permissions, Tool, ToolOutput};
+
+/// What a model is told of a tool's answer.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// What the log keeps of a call's arguments; the model's own words of them are in it, too.
+const NOTED_BYTES_MAX: usize = 4 * 1024;
+/// Calls that run at once.
+const PARALLEL_MAX: usize = 8;
+
+/// The tools that this agent could use at all: a model that is offered less chooses better, and reads less.
+pub(super) fn offered(cx: &Context, permissions: Permissions) -> Vec<Offer> {
+    tool::ALL
+        .iter()
+        .filter(|tool| is_offered(tool, cx, permissions))
+        .map(|tool| Offer {
+            name: tool.name,
+            description: tool.description,
+            schema: tool.schema(),
+        })
+        .collect()
+}
+
+fn is_offered(tool: &Tool, cx: &Context, permissions: Permissions) -> bool {
+    let is_staffing = matches!(tool.name, "create_worker" | "delete_worker");
+    permissions.decide(tool.access) != Decision::Deny
+        && (cx.may_fetch || tool.name != tool::fetch::FETCH.name)
+        && (cx.worker_id.is_none() || !is_staffing)
+}
+
+/// Calls with an id each; some servers give none.
+pub(super) fn numbered(mut calls: Vec<Call>) -> Vec<Call> {
+    for (at, call) in calls.iter_mut().enumerate() {
+        if call.id.is_empty() {
+            call.id = format!("call_{}", at + 1);
+        }
+        // What is no JSON must not be sent back as if it were; the answer says what was wrong with it.
+        if call.is_too_long {
+            call.arguments = "{}".to_owned();
+        }
+    }
+    calls
+}
+
+/// What one call comes to before it is done.
+enum Step {
+    Do(&'static Tool, Value),
+    Refuse(String),
+}
+
+/// Does what the model calls for, in its order; what only looks is done at the same time.
+pub(super) async fn answer(talk: &mut Talk<'_>, calls: &[Call]) -> Result<Vec<Output>, Halt> {
+    let mut outputs = Vec::with_capacity(calls.len());
+    let mut rest = calls;
+    while !rest.is_empty() {
+        let looks = rest.iter().take_while(|call| only_looks(call)).count();
+        let (group, others) = rest.split_at(looks.clamp(1, PARALLEL_MAX));
+        rest = others;
+        for call in group {
+            note_call(talk, call).await?;
+        }
+        let cx = talk.cx.clone();
+        let permissions = talk.permissions();
+        let doing = group.iter().map(|call| perform(&cx, permissions, call));
+        let done = join_all(doing).await;
+        for (call, done) in group.iter().zip(done) {
+            outputs.push(note_output(talk, call, done).await?);
+        }
+        if cx.stop.is_cancelled() {
+            return Err(Halt::Stopped);
+        }
+    }
+    Ok(outputs)
+}
+
+fn only_looks(call: &Call) -> bool {
+    tool::find(&call.name).is_some_and(|tool| tool.access == Access::Read)
+}
+
+/// The one place that decides whether a call is done, and what is said instead.
+fn judge(cx: &Context, permissions: Permissions, call: &Call) -> Step {
+    let refuse = |text: String| Step::Refuse(text);
+    let Some(tool) = tool::find(&call.name) else {
+        let known: Vec<&str> = offered(cx, permissions)
+            .iter()
+            .map(|tool| tool.name)
+            .collect();
+        return refuse(format!(
+            "there is no tool {:?}; there are {}",
+            call.name,
+            known.join(", ")
+        ));
+    };
+    if call.is_too_long {
+        return refuse(format!(
+            "the arguments have more than {ARGUMENT_BYTES_MAX} bytes; do it in smaller parts"
+        ));
+    }
+    let arguments = match call.arguments.trim() {
+        "" => Ok(json!({})),
+        text => serde_json::from_str(text),
+    };
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(format!("the arguments are not JSON: {error}")),
+    };
+    match permissions.decide(tool.access) {
+        Decision::Allow => Step::Do(tool, arguments),
+        Decision::Ask => refuse(format!(
+            "not done: {} needs the user's permission, and this version cannot ask; the worker's permissions are {:?}, with \"allow_all\" it may. Say what you wanted to do",
+            tool.name,
+            permissions.as_str()
+        )),
+        Decision::Deny => refuse(format!(
+            "not done: the worker's permissions are {:?}",
+            permissions.as_str()
+        )),
+    }
+}
+
+async fn perform(
+    cx: &Context,
+    permissions: Permissions,
+    call: &Call,
+) -> Result<ToolOutput, String> {
+    let (tool, arguments) = match judge(cx, permissions, call) {
+        Step::Do(tool, arguments) => (tool, arguments),
+        Step::Refuse(why) => return Err(why),
+    };
+    let doing = tool.call(cx, arguments);
+    // A program is ended by its own tool, which then returns; everything else can be left where it is.
+    let done = match tool.access {
+        Access::Run => Some(doing.await),
+        _ => cx.stop.run_until_cancelled(doing).await,
+    };
+    match done {
+        Some(done) => done.map_err(|error| error.to_string()),
+        None => Err("it was stopped".to_owned()),
+    }
+}
+
+async fn note_call(talk: &mut Talk<'_>, call: &Call) -> Result<(), Halt> {
+    let shown = truncated(&call.arguments, NOTED_BYTES_MAX);
+    talk.run.log.note(&format!("tool {}: {shown}", call.name))?;
+    let arguments = serde_json::from_str(&call.arguments)
+        .unwrap_or_else(|_| Value::String(call.arguments.clone()));
+    talk.emit(tool_call(&call.id, &call.name, arguments)).await
+}
+
+/// People are shown what changed; the model knows, since it wrote it.
+async fn note_output(
+    talk: &mut Talk<'_>,
+    call: &Call,
+    done: Result<ToolOutput, String>,
+) -> Result<Output, Halt> {
+    let (ok, text, diff) = match done {
+        Ok(output) => {
+            let diff = output.data["diff"].as_str().map(str::to_owned);
+            (true, output.text, diff)
+        }
+        Err(why) => (false, why, None),
+    };
+    let text = match truncated(&text, OUTPUT_BYTES_MAX) {
+        whole if whole.len() == text.len() => text,
+        part => format!("{part}\n… {} bytes in all", text.len()),
+    };
+    let shown = match diff.filter(|diff| !diff.is_empty()) {
+        Some(diff) => format!("{text}\n\n{diff}"),
+        None => text.clone(),
+    };
+    let word = if ok { "did" } else { "failed" };
+    talk.run
+        .log
+        .note(&format!("tool {} {word}: {shown}", call.name))?;
+    talk.emit(tool_result(&call.id, ok, &shown)).await?;
+    Ok(Output {
+        id: call.id.clone(),
+        ok,
+        text,
+    })
+}
