@@ -68,7 +68,7 @@ pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView 
         .iter()
         .map(|file| media::view(app, message.session_id, file))
         .collect();
-    let author = (message.role == Role::Bee).then(|| Author {
+    let author = (message.role == Role::Bee).then_some(Author {
         worker_id: message.worker_id,
         name: message.author,
     });
