@@ -31,7 +31,9 @@ use crate::http::{
     Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, Tls, TlsError,
     panics, server,
 };
-use crate::journal::{Journal, JournalError, Opened, SubmitError, WriterLimits, materialise};
+use crate::journal::{
+    Journal, JournalError, Opened, SYNC_INLINE_MAX, SubmitError, WriterLimits, materialise,
+};
 use crate::metrics::Metrics;
 use crate::model::{Account, Ids};
 use crate::store::{Store, StoreError, accounts, events};
@@ -403,6 +405,7 @@ pub(crate) fn writer_limits(config: &Config) -> WriterLimits {
         segment_bytes_min: limits.segment_bytes_min,
         segment_age_max: Duration::from_secs(limits.segment_age_max_s),
         checkpoint_dirty_bytes: limits.checkpoint_dirty_bytes,
+        sync_inline_max: SYNC_INLINE_MAX,
     }
 }
 

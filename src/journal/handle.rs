@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
 use super::materialise::Opened;
-use super::queue::Queue;
+use super::queue::{Jobs, Queue};
 use super::writer::{Job, Observer, Submission, Writer, WriterLimits};
 use crate::command::{Outcome, Refusal, Submit};
 use crate::data_dir::DataDir;
@@ -69,7 +69,8 @@ impl Journal {
         clock: fn() -> Millis,
         observer: Observer,
     ) -> std::io::Result<Self> {
-        let (jobs, receiver) = sync_channel(limits.commands_waiting_max);
+        let (sender, receiver) = sync_channel(limits.commands_waiting_max);
+        let jobs = Jobs::new(sender);
         let (health_sender, health) = watch::channel(Health::Good);
         let metrics = Arc::<WriterMetrics>::default();
         let writer = Writer {
@@ -80,7 +81,7 @@ impl Journal {
             store: opened.store,
             log: opened.log,
             own_jobs: jobs.clone(),
-            observer,
+            observer: Arc::from(observer),
             health: health_sender,
             limits,
             clock,
@@ -116,7 +117,7 @@ impl Journal {
     /// Forgets for good what was deleted: writes a snapshot and removes everything older.
     pub async fn purge(&self) -> Result<(), SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Job::Purge(answer))?;
+        self.queue.jobs().try_send(Job::Purge(answer))?;
         answered.await.map_err(|_| SubmitError::Closed)?
     }
 
@@ -133,10 +134,9 @@ impl Journal {
     /// Writes what waits, makes the tables durable and ends the writer.
     pub async fn close(&self) {
         let (answer, answered) = oneshot::channel();
-        let queue = self.queue.clone();
+        let jobs = self.queue.jobs().clone();
         // The queue may be full: this waits its turn, away from the runtime's threads.
-        let sent =
-            tokio::task::spawn_blocking(move || queue.send_patiently(Job::Close(answer))).await;
+        let sent = tokio::task::spawn_blocking(move || jobs.send(Job::Close(answer))).await;
         if matches!(sent, Ok(true)) {
             let _ = answered.await;
         }

@@ -30,7 +30,7 @@ pub use format::{Frame, Record};
 pub use handle::{Health, Journal, SubmitError};
 pub use log::{Appended, Log, Options, Position, Recovery, Reserve, TornTail};
 pub use materialise::Opened;
-pub use writer::{FREE_BYTES_MIN, Observer, WriterLimits};
+pub use writer::{FREE_BYTES_MIN, Observer, SYNC_INLINE_MAX, WriterLimits};
 
 #[cfg(test)]
 mod tests;

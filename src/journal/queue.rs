@@ -6,23 +6,64 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::SubmitError;
 use super::format::{BATCH_BYTES_MAX, PAYLOAD_BYTES_MAX};
-use super::writer::{CHECKPOINT_IDLE, Job, Submission, Writer, encode};
+use super::writer::{CHECKPOINT_IDLE, Commit, Job, Submission, Writer, encode};
 
 /// The wait of the journal's thread when nothing needs it.
 const REST: Duration = Duration::from_secs(60);
 
-/// The writer, and what waits for it.
-pub(super) struct Queue {
-    jobs: SyncSender<Job>,
+/// The largest change that is written on a thread of the runtime, bytes.
+const PAYLOAD_INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The way to the journal's thread.
+pub(super) struct Jobs {
+    sender: SyncSender<Job>,
     /// Jobs that were sent and not begun yet: nobody writes past them.
     waiting: AtomicUsize,
+}
+
+impl Jobs {
+    pub(super) fn new(sender: SyncSender<Job>) -> Arc<Self> {
+        let waiting = AtomicUsize::new(0);
+        Arc::new(Self { sender, waiting })
+    }
+
+    /// Queues a job, if there is room.
+    pub(super) fn try_send(&self, job: Job) -> Result<(), SubmitError> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.sender.try_send(job).map_err(|error| {
+            self.begun();
+            match error {
+                TrySendError::Full(_) => SubmitError::Overloaded,
+                TrySendError::Disconnected(_) => SubmitError::Closed,
+            }
+        })
+    }
+
+    /// Queues a job and waits for room; tells whether there is anybody to do it.
+    pub(super) fn send(&self, job: Job) -> bool {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let sent = self.sender.send(job);
+        if sent.is_err() {
+            self.begun();
+        }
+        sent.is_ok()
+    }
+
+    fn begun(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The writer, and what waits for it.
+pub(super) struct Queue {
+    jobs: Arc<Jobs>,
     desk: Mutex<Desk>,
 }
 
@@ -35,10 +76,9 @@ struct Desk {
 }
 
 impl Queue {
-    pub(super) fn new(jobs: SyncSender<Job>, writer: Writer) -> Self {
+    pub(super) fn new(jobs: Arc<Jobs>, writer: Writer) -> Self {
         Self {
             jobs,
-            waiting: AtomicUsize::new(0),
             desk: Mutex::new(Desk {
                 writer: Some(writer),
                 is_tended: false,
@@ -46,55 +86,46 @@ impl Queue {
         }
     }
 
+    /// Where other jobs are sent to.
+    pub(super) fn jobs(&self) -> &Arc<Jobs> {
+        &self.jobs
+    }
+
     /// Writes the change at once if nobody is before it, else queues it.
     pub(super) fn submit(&self, submission: Box<Submission>) -> Result<(), SubmitError> {
         match self.write_here(submission) {
-            Some(submission) => self.send(Job::Submit(submission)),
+            Some(submission) => self.jobs.try_send(Job::Submit(submission)),
             None => Ok(()),
         }
     }
 
-    /// Queues a job, if there is room.
-    pub(super) fn send(&self, job: Job) -> Result<(), SubmitError> {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        self.jobs.try_send(job).map_err(|error| {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            match error {
-                TrySendError::Full(_) => SubmitError::Overloaded,
-                TrySendError::Disconnected(_) => SubmitError::Closed,
-            }
-        })
-    }
-
-    /// Queues a job, and waits for room. Tells whether there is anybody to do it.
-    pub(super) fn send_patiently(&self, job: Job) -> bool {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        let is_sent = self.jobs.send(job).is_ok();
-        if !is_sent {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-        }
-        is_sent
-    }
-
     /// Gives the submission back if it has to wait.
     fn write_here(&self, submission: Box<Submission>) -> Option<Box<Submission>> {
-        // Only that kind of runtime can go on with its other tasks while this thread waits for the disk.
-        let can_block = Handle::try_current()
+        // A runtime of one thread has nobody else for its other tasks.
+        let has_others = Handle::try_current()
             .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if !can_block || self.waiting.load(Ordering::Acquire) > 0 {
+        if !has_others || self.jobs.waiting.load(Ordering::Acquire) > 0 {
             return Some(submission);
         }
         let Ok(mut desk) = self.desk.try_lock() else {
             return Some(submission);
         };
-        let Some(writer) = &mut desk.writer else {
+        let Desk { writer, is_tended } = &mut *desk;
+        let Some(writer) = writer else {
             return Some(submission);
         };
-        tokio::task::block_in_place(|| writer.write_all(encode(submission).into_iter().collect()));
-        let needs_care = writer.checkpoint_is_due() || !desk.is_tended;
+        if writer.last_sync() > writer.limits.sync_inline_max {
+            return Some(submission);
+        }
+        let pending = match encode(submission) {
+            Some(pending) if pending.payload.len() <= PAYLOAD_INLINE_BYTES_MAX => pending,
+            Some(pending) => return Some(pending.submission),
+            None => return None,
+        };
+        writer.write_all(vec![pending], Commit::Later);
         // A full queue is care enough: its thread looks after everything when it has written.
-        if needs_care && self.send(Job::Tend).is_ok() {
-            desk.is_tended = true;
+        if (writer.checkpoint_is_due() || !*is_tended) && self.jobs.try_send(Job::Tend).is_ok() {
+            *is_tended = true;
         }
         None
     }
@@ -125,6 +156,7 @@ impl Queue {
                 Some(Job::SnapshotDone(result)) => writer.snapshot_done(result),
                 Some(Job::Submit(_) | Job::Tend) => {}
             }
+            writer.settle();
             if writer.checkpoint_is_due() || writer.is_idle() {
                 writer.checkpoint();
             }
@@ -141,9 +173,8 @@ impl Queue {
     ) -> Option<Job> {
         let mut batch = Vec::new();
         let mut bytes = 0;
-        let mut next = job;
-        self.waiting
-            .fetch_sub(usize::from(next.is_some()), Ordering::AcqRel);
+        let begin = |job: Option<Job>| job.inspect(|_| self.jobs.begun());
+        let mut next = begin(job);
         while let Some(Job::Submit(submission)) = next {
             if let Some(pending) = encode(submission) {
                 bytes += pending.payload.len();
@@ -151,11 +182,12 @@ impl Queue {
             }
             let is_full = batch.len() >= writer.limits.batch_commands_max
                 || bytes + PAYLOAD_BYTES_MAX > BATCH_BYTES_MAX;
-            next = if is_full { None } else { jobs.try_recv().ok() };
-            self.waiting
-                .fetch_sub(usize::from(next.is_some()), Ordering::AcqRel);
+            next = match is_full {
+                true => None,
+                false => begin(jobs.try_recv().ok()),
+            };
         }
-        writer.write_all(batch);
+        writer.write_all(batch, Commit::Now);
         next
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::log::Log;
 use super::materialise;
+use super::queue::Jobs;
 use super::retention::removable;
 use super::snapshot;
 use super::{Frame, Health, JournalError, SubmitError};
@@ -34,6 +35,9 @@ pub(super) const CHECKPOINT_IDLE: Duration = Duration::from_millis(1_500);
 /// The longest time a busy writer goes without a checkpoint.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The usual [`WriterLimits::sync_inline_max`]: good disks stay far below, turning ones far above.
+pub const SYNC_INLINE_MAX: Duration = Duration::from_millis(2);
+
 /// What the writer is asked for.
 pub(super) enum Job {
     Submit(Box<Submission>),
@@ -51,8 +55,8 @@ pub(super) struct Submission {
     pub(super) answer: oneshot::Sender<Result<Outcome, SubmitError>>,
 }
 
-/// Who is told what became durable, on the writer's thread; it must not block.
-pub type Observer = Box<dyn Fn(&[Added]) + Send>;
+/// Who is told what became durable and can be seen; it must not block.
+pub type Observer = Box<dyn Fn(&[Added]) + Send + Sync>;
 
 /// Bounds of the writer.
 #[derive(Debug, Clone)]
@@ -67,6 +71,8 @@ pub struct WriterLimits {
     pub segment_age_max: Duration,
     /// redb is synced once this much was appended.
     pub checkpoint_dirty_bytes: u64,
+    /// While syncs take longer than this, none is waited for on a thread of the runtime.
+    pub sync_inline_max: Duration,
 }
 
 pub(super) struct Writer {
@@ -75,8 +81,8 @@ pub(super) struct Writer {
     pub(super) snapshots: PathBuf,
     pub(super) store: Arc<Store>,
     pub(super) log: Log,
-    pub(super) own_jobs: std::sync::mpsc::SyncSender<Job>,
-    pub(super) observer: Observer,
+    pub(super) own_jobs: Arc<Jobs>,
+    pub(super) observer: Arc<dyn Fn(&[Added]) + Send + Sync>,
     pub(super) health: watch::Sender<Health>,
     pub(super) metrics: Arc<WriterMetrics>,
     pub(super) limits: WriterLimits,
@@ -90,6 +96,8 @@ pub(super) struct State {
     /// Bytes appended since the last checkpoint.
     pub(super) dirty_bytes: u64,
     last_write: Option<Instant>,
+    /// How long the last batch took to become durable.
+    last_sync: Duration,
     last_checkpoint: Option<Instant>,
     /// The journal has records that the tables lack, because redb could not commit.
     tables_are_behind: bool,
@@ -99,19 +107,28 @@ pub(super) struct State {
     purging: Vec<oneshot::Sender<Result<(), SubmitError>>>,
 }
 
+/// When the tables show what is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    /// Before the answers.
+    Now,
+    /// After them, in a task of the runtime; who reads before makes it so.
+    Later,
+}
+
 /// A command on its way through a batch.
 pub(super) struct Pending {
-    submission: Box<Submission>,
+    pub(super) submission: Box<Submission>,
     pub(super) payload: Vec<u8>,
 }
 
 impl Writer {
     /// Writes a batch; when one of its commands breaks it, its commands one by one.
-    pub(super) fn write_all(&mut self, batch: Vec<Pending>) {
+    pub(super) fn write_all(&mut self, batch: Vec<Pending>, commit: Commit) {
         if batch.is_empty() {
             return;
         }
-        if let Err((batch, cause)) = self.write(batch) {
+        if let Err((batch, cause)) = self.write(batch, commit) {
             if batch.len() == 1 {
                 for pending in batch {
                     let kind = pending.submission.command.kind();
@@ -124,13 +141,13 @@ impl Writer {
                 return;
             }
             for pending in batch {
-                self.write_all(vec![pending]);
+                self.write_all(vec![pending], commit);
             }
         }
     }
 
     /// Writes a batch as a whole. `Err` gives it back untouched: one of its commands panicked or the store failed.
-    fn write(&mut self, batch: Vec<Pending>) -> Result<(), (Vec<Pending>, String)> {
+    fn write(&mut self, batch: Vec<Pending>, commit: Commit) -> Result<(), (Vec<Pending>, String)> {
         if let Err(error) = self.make_ready(&batch) {
             refuse(batch, &error);
             return Ok(());
@@ -166,12 +183,14 @@ impl Writer {
         if frames.is_empty() {
             let _ = tx.abort();
         } else {
-            let began = Instant::now();
+            let begun = Instant::now();
             match self.log.append_batch(&frames) {
                 Ok(appended) => {
-                    self.metrics.batch(frames.len(), began.elapsed());
+                    let took = begun.elapsed();
+                    self.metrics.batch(frames.len(), took);
                     self.state.dirty_bytes += appended.bytes;
-                    self.state.last_write = Some(Instant::now());
+                    self.state.last_write = Some(begun);
+                    self.state.last_sync = took;
                 }
                 Err(error) => {
                     let _ = tx.abort();
@@ -180,21 +199,54 @@ impl Writer {
                     return Ok(());
                 }
             }
-            if let Err(error) = tx.commit() {
-                tracing::error!(%error, "the tables could not be committed; they are opened again and caught up");
-                self.state.tables_are_behind = true;
-                if let Err(error) = self.catch_up() {
-                    // On disk and to be seen once the tables have caught up; the client is not told it is done.
-                    refuse(batch, &error);
-                    return Ok(());
+            self.store.leave(tx);
+            match commit {
+                Commit::Now => {
+                    if let Err(error) = self.settled() {
+                        // On disk and to be seen once the tables have caught up; the client is not told it is done.
+                        refuse(batch, &error);
+                        return Ok(());
+                    }
+                    (self.observer)(&added);
                 }
+                Commit::Later => self.show_later(added),
             }
-            (self.observer)(&added);
         }
         for (pending, result) in batch.into_iter().zip(results) {
             answer(pending.submission, result.map_err(SubmitError::Refused));
         }
         Ok(())
+    }
+
+    /// Shows what is durable once this thread's task has sent its answer.
+    fn show_later(&self, added: Vec<Added>) {
+        let (store, observer, jobs) = (
+            self.store.clone(),
+            self.observer.clone(),
+            self.own_jobs.clone(),
+        );
+        tokio::spawn(async move {
+            if store.settle().is_err() {
+                let _ = jobs.try_send(Job::Tend);
+            }
+            observer(&added);
+        });
+    }
+
+    /// Makes the tables show everything that is durable, if they can.
+    pub(super) fn settle(&mut self) {
+        let _ = self.settled();
+    }
+
+    fn settled(&mut self) -> Result<(), SubmitError> {
+        if let Err(error) = self.store.settle() {
+            tracing::error!(%error, "the tables could not be committed; they are opened again and caught up");
+            self.state.tables_are_behind = true;
+        }
+        match self.state.tables_are_behind {
+            true => self.catch_up(),
+            false => Ok(()),
+        }
     }
 
     /// Everything that can refuse a batch before it is begun.
@@ -207,9 +259,7 @@ impl Writer {
             self.set_health(Health::StorageFull);
             return Err(SubmitError::StorageFull);
         }
-        if self.state.tables_are_behind {
-            self.catch_up()?;
-        }
+        self.settled()?;
         let bytes: usize = batch
             .iter()
             .map(|pending| pending.payload.len() + super::format::FRAME_HEADER_BYTES)
@@ -288,6 +338,11 @@ impl Writer {
         let is_old = |at: Instant| at.elapsed() >= CHECKPOINT_INTERVAL;
         state.dirty_bytes >= self.limits.checkpoint_dirty_bytes
             || (state.dirty_bytes > 0 && state.last_checkpoint.is_none_or(is_old))
+    }
+
+    /// How long the last batch took to become durable.
+    pub(super) fn last_sync(&self) -> Duration {
+        self.state.last_sync
     }
 
     /// Whether nothing was written for a while.
@@ -449,6 +504,7 @@ impl Writer {
     }
 
     pub(super) fn close(mut self) {
+        self.settle();
         self.checkpoint();
         self.store.close();
         if self.log.failure().is_none()

@@ -21,7 +21,8 @@ pub mod workers;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, Durability, Key, ReadableDatabase, ReadableTable, TableDefinition, Value};
 
@@ -81,6 +82,16 @@ pub struct Store {
     path: PathBuf,
     cache_bytes: usize,
     database: RwLock<Option<Database>>,
+    left: Mutex<Left>,
+    is_left: AtomicBool,
+}
+
+/// Changes whose commit was left to the next who asks for anything.
+enum Left {
+    Nothing,
+    Changes(WriteTx),
+    /// They could not be committed; nothing can be read until the tables were opened again and caught up.
+    Failed(String),
 }
 
 impl Store {
@@ -90,6 +101,8 @@ impl Store {
             path: path.to_owned(),
             cache_bytes,
             database: RwLock::new(None),
+            left: Mutex::new(Left::Nothing),
+            is_left: AtomicBool::new(false),
         };
         store.reopen()?;
         Ok(store)
@@ -97,6 +110,8 @@ impl Store {
 
     /// Closes the file and opens it at its last durable commit.
     pub fn reopen(&self) -> Result<(), StoreError> {
+        *self.left() = Left::Nothing;
+        self.is_left.store(false, Ordering::Release);
         let mut database = self
             .database
             .write()
@@ -130,6 +145,7 @@ impl Store {
 
     /// Closes the file; later reads are refused.
     pub fn close(&self) {
+        let _ = self.settle();
         *self
             .database
             .write()
@@ -146,6 +162,7 @@ impl Store {
         &self,
         question: impl FnOnce(&ReadTx) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.settle()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(StoreError::Closed)?;
         question(&ReadTx(database.begin_read().map_err(StoreError::from)?))
@@ -153,6 +170,7 @@ impl Store {
 
     /// A view that stays as it is now, for a snapshot. It keeps old pages alive: drop it soon.
     pub fn view(&self) -> Result<ReadTx, StoreError> {
+        self.settle()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         Ok(ReadTx(
             database.as_ref().ok_or(StoreError::Closed)?.begin_read()?,
@@ -161,6 +179,7 @@ impl Store {
 
     /// A transaction that changes tables; only the journal's writer may ask. `durable` commits are checkpoints.
     pub(crate) fn begin_write(&self, durable: bool) -> Result<WriteTx, StoreError> {
+        self.settle()?;
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let mut tx = database.as_ref().ok_or(StoreError::Closed)?.begin_write()?;
         if durable {
@@ -169,6 +188,34 @@ impl Store {
             tx.set_durability(Durability::None)?;
         }
         Ok(WriteTx(tx))
+    }
+
+    /// Leaves the commit to whoever asks next: who reads sees these changes, and who does not need them does not wait.
+    pub(crate) fn leave(&self, tx: WriteTx) {
+        *self.left() = Left::Changes(tx);
+        self.is_left.store(true, Ordering::Release);
+    }
+
+    /// Makes the commit that was left, if there is one.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        if !self.is_left.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut left = self.left();
+        let result = match std::mem::replace(&mut *left, Left::Nothing) {
+            Left::Nothing => Ok(()),
+            Left::Changes(tx) => tx.commit(),
+            Left::Failed(reason) => Err(StoreError::Redb(reason)),
+        };
+        match &result {
+            Ok(()) => self.is_left.store(false, Ordering::Release),
+            Err(error) => *left = Left::Failed(error.to_string()),
+        }
+        result
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

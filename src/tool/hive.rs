@@ -33,6 +33,7 @@ impl Hive {
             segment_bytes_min: 1 << 20,
             segment_age_max: Duration::from_secs(3600),
             checkpoint_dirty_bytes: 1 << 20,
+            sync_inline_max: crate::journal::SYNC_INLINE_MAX,
         };
         let journal = Journal::start(opened, disk, &data, limits, || 1, Box::new(|_| ())).unwrap();
         let work_dir = data.bee_dir();

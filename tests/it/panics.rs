@@ -14,7 +14,7 @@ use skep::engine::{Engine, EngineError, EngineEvent, Engines, Run, Turn};
 use skep::execution_log::Stream;
 use skep::feed::Feed;
 use skep::guard::Guards;
-use skep::journal::{Journal, WriterLimits, materialise};
+use skep::journal::{Journal, SYNC_INLINE_MAX, WriterLimits, materialise};
 use skep::model::{Execution, Ids, Message, Routing, SessionId};
 use skep::store::{StoreError, executions, messages};
 use skep::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
@@ -74,6 +74,7 @@ impl Hive {
             segment_bytes_min: 1 << 20,
             segment_age_max: Duration::from_secs(86_400),
             checkpoint_dirty_bytes: 1 << 20,
+            sync_inline_max: SYNC_INLINE_MAX,
         };
         let journal =
             Journal::start(opened, Disk::real(), &data, limits, || NOW, observer).unwrap();
