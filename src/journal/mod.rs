@@ -33,6 +33,10 @@ pub use materialise::Opened;
 pub use writer::{FREE_BYTES_MIN, Observer, SYNC_INLINE_MAX, WriterLimits};
 
 #[cfg(test)]
+mod purge_tests;
+#[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod writer_tests;

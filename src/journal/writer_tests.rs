@@ -21,21 +21,19 @@ use crate::model::{
     Account, EventBody, ExecutionId, ExecutionStatus, Ids, Routing, SessionId, Usage, WorkDir,
     Worker,
 };
-use crate::store::{
-    Store, StoreError, copy, events, executions, messages, meta, sessions, workers,
-};
+use crate::store::{Store, StoreError, copy, events, executions, messages, sessions, workers};
 
 const CACHE: usize = 1 << 20;
-const NOW: u64 = 1_795_305_600_000;
+pub(super) const NOW: u64 = 1_795_305_600_000;
 
-struct Hive {
-    data: DataDir,
-    store: Arc<Store>,
-    journal: Journal,
+pub(super) struct Hive {
+    pub(super) data: DataDir,
+    pub(super) store: Arc<Store>,
+    pub(super) journal: Journal,
     added: Arc<Mutex<Vec<Added>>>,
 }
 
-fn limits() -> WriterLimits {
+pub(super) fn limits() -> WriterLimits {
     WriterLimits {
         batch_commands_max: 64,
         commands_waiting_max: 1024,
@@ -48,11 +46,14 @@ fn limits() -> WriterLimits {
 }
 
 impl Hive {
-    fn open(root: &Path) -> Self {
+    pub(super) fn open(root: &Path) -> Self {
         Self::open_with(root, |_| {})
     }
 
-    fn open_with(root: &Path, observer: impl Fn(&[Added]) + Send + Sync + 'static) -> Self {
+    pub(super) fn open_with(
+        root: &Path,
+        observer: impl Fn(&[Added]) + Send + Sync + 'static,
+    ) -> Self {
         let data = DataDir::open(root).unwrap();
         let opened = materialise::open(&Disk::real(), &data, CACHE, NOW).unwrap();
         let store = opened.store.clone();
@@ -77,7 +78,7 @@ impl Hive {
     }
 
     /// Takes the tables away: the journal must give the same ones again.
-    async fn remade_the_same(self, root: &Path) {
+    pub(super) async fn remade_the_same(self, root: &Path) {
         let before = self.digest();
         let data = self.close().await;
         std::fs::remove_file(data.hive()).unwrap();
@@ -87,12 +88,12 @@ impl Hive {
         again.close().await;
     }
 
-    async fn close(self) -> DataDir {
+    pub(super) async fn close(self) -> DataDir {
         self.journal.close().await;
         self.data
     }
 
-    async fn session(&self, name: &str) -> SessionId {
+    pub(super) async fn session(&self, name: &str) -> SessionId {
         let id = Ids.next();
         self.journal
             .submit(CreateSession {
@@ -123,7 +124,7 @@ fn worker(name: &str) -> Worker {
     }
 }
 
-fn post(session_id: SessionId, content: &str) -> PostMessage {
+pub(super) fn post(session_id: SessionId, content: &str) -> PostMessage {
     PostMessage {
         id: Ids.next(),
         session_id,
@@ -298,7 +299,7 @@ async fn live(hive: &Hive) {
 }
 
 /// The journal alone gives the same tables, byte for byte, also after refusals.
-async fn replay_gives_the_same_tables() {
+pub(super) async fn replay_gives_the_same_tables() {
     let root = TempDir::new().unwrap();
     let hive = Hive::open(root.path());
     live(&hive).await;
@@ -417,7 +418,7 @@ async fn tables_are_trusted_only_where_they_were_written() {
 }
 
 /// A crash loses nothing that was answered: the tables are at their last checkpoint, the journal has the rest.
-async fn what_was_answered_is_there_after_a_crash() {
+pub(super) async fn what_was_answered_is_there_after_a_crash() {
     let root = TempDir::new().unwrap();
     let crashed = TempDir::new().unwrap();
     let hive = Hive::open(root.path());
@@ -480,7 +481,7 @@ async fn a_reply_and_its_execution_end_in_one_step() {
 }
 
 /// A failed sync is final: no change is taken, reading goes on.
-async fn a_failed_sync_ends_all_writing() {
+pub(super) async fn a_failed_sync_ends_all_writing() {
     let root = TempDir::new().unwrap();
     let (faulty, store, journal, added) = on_faulty_disk(root.path());
     let ada = worker("Ada");
@@ -518,7 +519,7 @@ async fn a_failed_sync_ends_all_writing() {
 }
 
 /// A full disk refuses, loses nothing, and goes on once there is room.
-async fn a_full_disk_refuses_and_goes_on() {
+pub(super) async fn a_full_disk_refuses_and_goes_on() {
     let root = TempDir::new().unwrap();
     let (faulty, store, journal, _) = on_faulty_disk(root.path());
     let session = Ids.next();
@@ -556,182 +557,4 @@ async fn a_full_disk_refuses_and_goes_on() {
     assert_eq!(posted.seq, kept as u64 + 1);
     assert_eq!(*journal.health().borrow(), Health::Good);
     journal.close().await;
-}
-
-/// These promises hold on both ways: queued for the journal's thread, and written at once on the caller's.
-macro_rules! on_both_ways {
-    ($($promise:ident),+ $(,)?) => {
-        mod queued {$(
-            #[tokio::test]
-            async fn $promise() {
-                super::$promise().await;
-            }
-        )+}
-        mod at_once {$(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                super::$promise().await;
-            }
-        )+}
-    };
-}
-on_both_ways!(
-    replay_gives_the_same_tables,
-    what_was_answered_is_there_after_a_crash,
-    a_failed_sync_ends_all_writing,
-    a_full_disk_refuses_and_goes_on,
-    a_panic_is_an_answer,
-);
-
-/// Whoever writes on its own thread is told of a panic and lives on; so do the tables.
-async fn a_panic_is_an_answer() {
-    let root = TempDir::new().unwrap();
-    let hive = Hive::open(root.path());
-    let session = hive.session("chat").await;
-    let bad = hive
-        .journal
-        .submit(Panic {
-            after_writing: session,
-        })
-        .await;
-    assert!(matches!(bad, Err(SubmitError::Internal(_))), "{bad:?}");
-    let posted = hive.journal.submit(post(session, "one")).await.unwrap();
-    assert_eq!(posted.seq, 1);
-    hive.remade_the_same(root.path()).await;
-}
-
-/// A lone change costs no second thread; many at once share syncs; both ways mixed lose nothing and keep the order of
-/// each caller.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn lone_and_crowded_changes_keep_their_order() {
-    const CALLERS: u64 = 8;
-    const EACH: u64 = 60;
-    let root = TempDir::new().unwrap();
-    let writers = Arc::new(Mutex::new(Vec::new()));
-    let seen = writers.clone();
-    let hive = Hive::open_with(root.path(), move |_: &[Added]| {
-        let thread = std::thread::current();
-        seen.lock().unwrap().push(thread.name() == Some("journal"));
-    });
-    let session = hive.session("alone").await;
-    for seq in 1..=EACH {
-        let posted = hive.journal.submit(post(session, "alone")).await.unwrap();
-        assert_eq!(posted.seq, seq);
-    }
-    // What is written at once is shown by a task that follows.
-    while (writers.lock().unwrap().len() as u64) < EACH + 1 {
-        tokio::task::yield_now().await;
-    }
-    let lone = std::mem::take(&mut *writers.lock().unwrap());
-    assert!(
-        lone.contains(&false),
-        "a lone change was never written at once"
-    );
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|_| {
-            let journal = hive.journal.clone();
-            tokio::spawn(async move {
-                let id = Ids.next();
-                let create = CreateSession {
-                    id,
-                    name: "crowded".to_owned(),
-                    worker_id: None,
-                    at: NOW,
-                };
-                journal.submit(create).await.unwrap();
-                for seq in 1..=EACH {
-                    let posted = journal.submit(post(id, "crowded")).await.unwrap();
-                    assert_eq!(posted.seq, seq);
-                }
-            })
-        })
-        .collect();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    let queued = executions::queue_length(&hive.store.view().unwrap()).unwrap();
-    assert_eq!(queued, (CALLERS + 1) * EACH);
-    hive.remade_the_same(root.path()).await;
-}
-
-/// The journal's thread makes checkpoints also of what others wrote.
-#[tokio::test(flavor = "multi_thread")]
-async fn lone_changes_come_to_a_checkpoint() {
-    let root = TempDir::new().unwrap();
-    let hive = Hive::open(root.path());
-    let session = hive.session("chat").await;
-    let position = || {
-        let position = hive.store.read(|tx| meta::get(tx, meta::POSITION));
-        position
-            .unwrap()
-            .map_or(0, |(_, _, seq): (u64, u64, u64)| seq)
-    };
-    let text = "x".repeat(50_000);
-    let begin = position();
-    let bytes = limits().checkpoint_dirty_bytes as usize;
-    for _ in 0..=2 * bytes / text.len() {
-        hive.journal.submit(post(session, &text)).await.unwrap();
-    }
-    assert!(position() > begin, "more than is due and no checkpoint");
-    hive.close().await;
-}
-
-/// A purge that meets a snapshot, or another purge, or writes, is done when it says so: what was deleted is nowhere.
-#[tokio::test]
-async fn a_purge_during_a_snapshot_forgets_all_the_same() {
-    let root = TempDir::new().unwrap();
-    let hive = Hive::open(root.path());
-    let kept = hive.session("kept").await;
-    // Executions stay with the beginning of what was asked, so the secret comes late.
-    let secret = format!("{}a secret", "padding ".repeat(20_000));
-    let doomed = hive.session("doomed").await;
-    hive.journal.submit(post(doomed, &secret)).await.unwrap();
-    // The first snapshot holds the secret and is being written, or just was, when it is deleted.
-    let (first, deleted) = tokio::join!(
-        hive.journal.purge(),
-        hive.journal.submit(DeleteSession {
-            id: doomed,
-            at: NOW
-        }),
-    );
-    first.unwrap();
-    deleted.unwrap();
-    let posts = futures_util::future::join_all((0..20).map(|n| {
-        let text = format!("message {n}");
-        let journal = hive.journal.clone();
-        async move { journal.submit(post(kept, &text)).await }
-    }));
-    let (one, other, posted) = tokio::join!(hive.journal.purge(), hive.journal.purge(), posts);
-    one.unwrap();
-    other.unwrap();
-    assert!(posted.iter().all(Result::is_ok));
-    for folder in [hive.data.journal(), hive.data.snapshots()] {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = std::fs::read(&path).unwrap();
-            let bytes = match path.extension().is_some_and(|end| end == "snap") {
-                true => unpacked(&path),
-                false => bytes,
-            };
-            assert!(!holds(&bytes, b"a secret"), "{}", path.display());
-        }
-    }
-    hive.remade_the_same(root.path()).await;
-}
-
-/// Every key and value of a snapshot.
-fn unpacked(path: &Path) -> Vec<u8> {
-    let mut reader = super::snapshot::SnapshotReader::open(&Disk::real(), path).unwrap();
-    let mut bytes = Vec::new();
-    while let Some(item) = reader.next().unwrap() {
-        if let super::snapshot::Item::Entry { key, value } = item {
-            bytes.extend_from_slice(key);
-            bytes.extend_from_slice(value);
-        }
-    }
-    bytes
-}
-
-fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
-    memchr::memmem::find(bytes, wanted).is_some()
 }
