@@ -165,7 +165,7 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
     let journal = {
         let (feed, wake, metrics) = (feed.clone(), wake.clone(), metrics.clone());
-        let observer = Box::new(move |added: &[Added]| {
+        let observer = Arc::new(move |added: &[Added]| {
             count_ended(&metrics, added);
             feed.publish(added);
             wake.see(added);

@@ -106,7 +106,7 @@ impl Stopped {
             &data,
             writer_limits(&config),
             system_clock,
-            Box::new(|_| {}),
+            Arc::new(|_| {}),
         )?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         Ok(Self {

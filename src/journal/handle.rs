@@ -81,7 +81,7 @@ impl Journal {
             store: opened.store,
             log: opened.log,
             own_jobs: jobs.clone(),
-            observer: Arc::from(observer),
+            observer,
             health: health_sender,
             limits,
             clock,

@@ -56,7 +56,7 @@ pub(super) struct Submission {
 }
 
 /// Who is told what became durable and can be seen; it must not block.
-pub type Observer = Box<dyn Fn(&[Added]) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&[Added]) + Send + Sync>;
 
 /// Bounds of the writer.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub(super) struct Writer {
     pub(super) store: Arc<Store>,
     pub(super) log: Log,
     pub(super) own_jobs: Arc<Jobs>,
-    pub(super) observer: Arc<dyn Fn(&[Added]) + Send + Sync>,
+    pub(super) observer: Observer,
     pub(super) health: watch::Sender<Health>,
     pub(super) metrics: Arc<WriterMetrics>,
     pub(super) limits: WriterLimits,

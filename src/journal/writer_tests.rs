@@ -59,7 +59,7 @@ impl Hive {
         let store = opened.store.clone();
         let added = Arc::new(Mutex::new(Vec::new()));
         let seen = added.clone();
-        let observer = Box::new(move |events: &[Added]| {
+        let observer = Arc::new(move |events: &[Added]| {
             observer(events);
             seen.lock().unwrap().extend_from_slice(events);
         });
@@ -166,7 +166,7 @@ fn on_faulty_disk(root: &Path) -> (FaultyDisk, Arc<Store>, Journal, Told) {
     let store = opened.store.clone();
     let added = Arc::new(Mutex::new(Vec::new()));
     let seen = added.clone();
-    let observer = Box::new(move |events: &[Added]| seen.lock().unwrap().extend_from_slice(events));
+    let observer = Arc::new(move |events: &[Added]| seen.lock().unwrap().extend_from_slice(events));
     let journal = Journal::start(opened, faulty.disk(), &data, limits(), || NOW, observer).unwrap();
     (faulty, store, journal, added)
 }

@@ -89,7 +89,7 @@ pub struct Store {
 /// Changes whose commit was left to the next who asks for anything.
 enum Left {
     Nothing,
-    Changes(WriteTx),
+    Changes(Box<WriteTx>),
     /// They could not be committed; nothing can be read until the tables were opened again and caught up.
     Failed(String),
 }
@@ -192,7 +192,7 @@ impl Store {
 
     /// Leaves the commit to whoever asks next: who reads sees these changes, and who does not need them does not wait.
     pub(crate) fn leave(&self, tx: WriteTx) {
-        *self.left() = Left::Changes(tx);
+        *self.left() = Left::Changes(Box::new(tx));
         self.is_left.store(true, Ordering::Release);
     }
 

@@ -35,7 +35,7 @@ impl Hive {
             checkpoint_dirty_bytes: 1 << 20,
             sync_inline_max: crate::journal::SYNC_INLINE_MAX,
         };
-        let journal = Journal::start(opened, disk, &data, limits, || 1, Box::new(|_| ())).unwrap();
+        let journal = Journal::start(opened, disk, &data, limits, || 1, Arc::new(|_| ())).unwrap();
         let work_dir = data.bee_dir();
         std::fs::create_dir(&work_dir).unwrap();
         let engine = |name: &str, ready, detail: &str| EngineInfo {

@@ -64,7 +64,7 @@ impl Hive {
         let feed = Feed::new(0);
         let wake = Arc::new(Wake::default());
         let (shown, woken) = (feed.clone(), wake.clone());
-        let observer = Box::new(move |added: &[skep::command::Added]| {
+        let observer = Arc::new(move |added: &[skep::command::Added]| {
             shown.publish(added);
             woken.see(added);
         });
