@@ -4,6 +4,7 @@
 //! Start reading at [`Cli`].
 
 mod backup;
+pub mod bench;
 mod check;
 pub mod completions;
 mod control;
@@ -27,6 +28,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use self::bench::Bench;
 use self::hive::HiveError;
 
 /// The exit code when all went well.
@@ -123,6 +125,12 @@ Examples:
     Verify,
     /// Remove from disk what was deleted, now instead of after two snapshots
     Purge,
+    /// Measure this machine and what Skep makes of it, on the disk of the data directory
+    #[command(
+        after_help = "It starts servers of its own in a directory of its own beside the data directory, and removes it.\n\
+        Nothing of the hive is read or written. Stop what else runs: the figures are of all of this machine."
+    )]
+    Bench(Bench),
     /// Print a completion script
     #[command(after_help = "\
 Examples:
@@ -290,6 +298,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Restore { dry_run, archive } => restore::restore(&archive, dry_run, data),
         Command::Verify => verify::verify(data),
         Command::Purge => purge::purge(data),
+        Command::Bench(asked) => bench::bench(&asked, data),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -394,6 +403,13 @@ mod tests {
             Command::Restore { dry_run: true, .. }
         ));
         assert!(matches!(command("skep purge"), Command::Purge));
+        assert!(matches!(
+            command("skep bench --seconds 5 --json"),
+            Command::Bench(Bench {
+                seconds: 5,
+                json: true
+            })
+        ));
         assert!(matches!(
             command("skep completions zsh"),
             Command::Completions { shell: Shell::Zsh }

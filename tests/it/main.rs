@@ -4,6 +4,7 @@
 mod attacks;
 mod auth;
 mod base_path;
+mod bench;
 mod cli;
 mod conventions;
 mod copies;

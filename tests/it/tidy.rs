@@ -129,7 +129,7 @@ fn only_the_store_names_redb() {
 fn only_the_guard_starts_processes() {
     let starts = |code: &str| code.contains("Command::new(") && names(code, "spawn");
     only(
-        &["src/guard/", "src/cli/serve.rs"],
+        &["src/guard/", "src/cli/serve.rs", "src/cli/bench/"],
         starts,
         "engines run under the guard",
     );
