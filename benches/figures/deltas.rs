@@ -29,7 +29,7 @@ pub async fn measure(figures: &Figures) -> io::Result<Vec<Row>> {
         .await?;
     text(&posted, "execution_id")?;
     let mut times = Vec::new();
-    let mut buffer = Vec::new();
+    let mut buffer = Vec::with_capacity(64 << 10);
     // The last lines may come with the end of the execution.
     while times.len() < ticker::LINES - 5 {
         buffer.clear();
