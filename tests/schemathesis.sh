@@ -9,6 +9,7 @@ env=${1:?usage: tests/schemathesis.sh DIR [options]}
 shift
 
 [ -x "$env/bin/pip" ] || python3 -m venv "$env"
+env=$(cd "$env" && pwd)
 "$env/bin/pip" install --quiet --upgrade schemathesis
 cargo build --locked --quiet
 binary=${CARGO_TARGET_DIR:-target}/debug/skep
@@ -29,15 +30,18 @@ until grep -q '^Sign in' "$scratch/out"; do
     sleep 0.1
 done
 origin=$(sed -n 's/^Skep is ready at //p' "$scratch/out")
-token=$("$binary" --data "$scratch/hive" token --name schemathesis)
+# Not an API key: the run finds its id in the list, and deletes it.
+token=$(curl -sS --fail-with-body "$origin/api/auth/login" -H 'Content-Type: application/json' \
+    -d '{"username": "admin", "password": "correct horse battery"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 
 # Left out: streams, which stay open by design; and what takes the password or the token away from the run.
 # Not checked is whether the server takes all that a schema allows: names are unique and ids have to exist.
-"$env/bin/schemathesis" run "$origin/api/openapi.json" \
+# It leaves what it found beside it.
+(cd "$scratch" && "$env/bin/schemathesis" run "$origin/docs/openapi.json" \
     --header "Authorization: Bearer $token" \
     --exclude-path-regex '/stream$' --exclude-path /api/me/password \
     --exclude-checks positive_data_acceptance \
-    "$@"
+    "$@")
 if grep -n 'panicked' "$scratch/log"; then
     exit 1
 fi

@@ -72,7 +72,7 @@ function events(content) {
           'summary',
           null,
           h('code', null, event.event),
-          h('span', { class: 'docs-says' }, event.description),
+          h('span', { class: 'docs-says' }, prose(event.description)),
           event.id ? null : h('span', { class: 'docs-optional' }, 'transient'),
         ),
         fields(event.schema) ?? h('p', { class: 'docs-note' }, 'No data.'),
@@ -198,7 +198,7 @@ function openNamed() {
 }
 
 async function start() {
-  const answer = await fetch('/api/openapi.json');
+  const answer = await fetch('/docs/openapi.json');
   if (!answer.ok) throw new Error(`the document was answered with ${answer.status}`);
   const found = await answer.json();
   setRoot(found);

@@ -68,7 +68,7 @@ export function fields(schema, depth = 0, above = []) {
       const inner = fields(value, depth + 1, names);
       const values = (choices(full) ?? [full])
         .flatMap((one) => resolve(one))
-        .flatMap((one) => one.enum ?? (one.oneOf ?? []).map((each) => each.const))
+        .flatMap((one) => one.enum ?? (one.oneOf ?? [one]).map((each) => each.const))
         .filter((word) => word !== undefined && word !== null);
       return h(
         'li',
@@ -77,7 +77,7 @@ export function fields(schema, depth = 0, above = []) {
         h('span', { class: 'docs-type' }, typeOf(value)),
         required.has(field) ? null : h('span', { class: 'docs-optional' }, 'optional'),
         full.description ? h('span', { class: 'docs-says' }, prose(full.description)) : null,
-        values.length && value.$ref ? h('span', { class: 'docs-says' }, values.map((word) => [h('code', null, word), ' '])) : null,
+        values.length > 1 ? h('span', { class: 'docs-says' }, values.map((word) => [h('code', null, word), ' '])) : null,
         inner,
       );
     }),

@@ -32,7 +32,7 @@ use crate::command::{
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
     Conflict, ExpiredToken, Forbidden, Held, InvalidCredentials, InvalidToken, MissingToken,
-    WorkDirNotOwned,
+    NotFound, WorkDirNotOwned,
 };
 use crate::http::{Route, delete, get, patch, post, put};
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
@@ -64,7 +64,8 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .public()
             .sends("text/plain")
             .refuses(&[Forbidden, MissingToken, InvalidToken]),
-        get("/api/openapi.json", openapi::get_document)
+        get("/api/openapi.json", openapi::get_document).answers::<openapi::Document>(200),
+        get("/docs/openapi.json", openapi::get_public_document)
             .public()
             .answers::<openapi::Document>(200),
         get("/api/version", system::get_version).answers::<system::Version>(200),
@@ -201,7 +202,8 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .makes("sessions")
             .idempotent(again::<CreateSession>(sessions::created))
             .takes::<sessions::NewSession>(r#"{"name": "My Chat"}"#)
-            .answers::<sessions::SessionView>(201),
+            .answers::<sessions::SessionView>(201)
+            .refuses(&[NotFound]),
         get("/api/local/sessions/{session_id}", sessions::get_session)
             .answers::<sessions::SessionView>(200),
         patch("/api/local/sessions/{session_id}", sessions::update_session)

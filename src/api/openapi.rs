@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
+use super::caller::require;
 use super::routes;
 use crate::app::App;
 use crate::http::{ApiError, Request, Response};
@@ -40,15 +41,21 @@ pub(super) struct Document {
 }
 
 /// `GET /api/openapi.json` -- this document.
-pub async fn get_document(_app: Arc<App>, _req: Request) -> Result<Response, ApiError> {
+pub async fn get_document(_app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    Ok(served())
+}
+
+/// `GET /docs/openapi.json` -- this document for whoever reads the documentation: it holds no secret.
+pub async fn get_public_document(_app: Arc<App>, _req: Request) -> Result<Response, ApiError> {
+    Ok(served())
+}
+
+fn served() -> Response {
     // Hardly anybody asks, so it is made when somebody does; what it is made of does not change while we run.
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
     let bytes = DOCUMENT.get_or_init(|| document().to_string().into());
-    Ok(Response::bytes(
-        StatusCode::OK,
-        "application/json",
-        bytes.clone(),
-    ))
+    Response::bytes(StatusCode::OK, "application/json", bytes.clone())
 }
 
 /// The OpenAPI document of all routes.

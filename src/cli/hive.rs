@@ -1,6 +1,7 @@
 //! The hive that a subcommand works on: through its server when one runs, else opened directly.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::app::system_clock;

@@ -28,12 +28,16 @@ fn operations() -> Vec<(String, String, &'static Value)> {
 }
 
 #[tokio::test]
-async fn the_document_is_served_to_anyone() {
+async fn the_document_is_served_to_callers_and_to_readers() {
     let server = TestServer::start().await;
-    let answer = server.call(Method::Get, "/api/openapi.json").send().await;
-    let document = answer.expect(200).json();
+    let user = server.log_in().await;
+    let document = user.read("/api/openapi.json").await;
     assert_eq!(&document, contract::document());
     assert_eq!(document["openapi"], "3.1.0");
+    let anonymous = server.call(Method::Get, "/api/openapi.json").send().await;
+    anonymous.refused(401, "missing_token");
+    let shown = server.call(Method::Get, "/docs/openapi.json").send().await;
+    assert_eq!(shown.expect(200).json(), document);
 }
 
 /// Other routes would be undocumented answers to a client, and other operations promises that nobody keeps.
