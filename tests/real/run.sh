@@ -1,6 +1,6 @@
 #!/bin/sh
-# Drives the real command lines, each against a small real model and a scripted one, all on loopback: first chats with
-# them through a running Skep, then runs each as Skep does and reads what it prints.
+# Drives a real model server and the real command lines, each against a small real model and a scripted one, all on
+# loopback: first chats with them through a running Skep, then runs each as Skep does and reads what it prints.
 #
 #   tests/real/run.sh DIR            installs what is missing into DIR (npm, pip; about 15 minutes the first time), then tests
 #   SKEP_RECORD=1 tests/real/run.sh DIR   and keeps what they printed as tests/fixtures/transcripts
@@ -53,6 +53,7 @@ done
 
 cd "$here/../.."
 cargo build
+python3 "$here/model.py" target/debug/skep "$model_port"
 python3 "$here/chat.py" target/debug/skep "$directory/node_modules/.bin" "$model_port" "$scripted_port"
 SKEP_REAL_ENGINES="$directory/node_modules/.bin" SKEP_REAL_MODEL_PORT=$model_port \
     SKEP_SCRIPTED_MODEL_PORT=$scripted_port \
