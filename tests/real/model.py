@@ -82,11 +82,21 @@ def through(skep, worker):
     return execution["usage"]["output_tokens"] / (seen["last"] - seen["begun"])
 
 
+def converse(skep, workers, name):
+    session = skep.call("POST", "/api/local/sessions", {"name": name})["id"]
+    for words in ("Say hello.", "Say it again."):
+        answer = skep.ask(session, workers[name], words)
+        # A small model may call tools without end, or end without a word; then that is said.
+        fine = answer["status"] == "completed" and answer["result"] and answer["usage"]["output_tokens"]
+        fine = fine or name == "model" and (answer["error"] or "").split(":")[0] in ("no_answer", "too_many_rounds")
+        check("%s: a real model answers" % name, fine, answer)
+
+
 def main():
     binary, port = sys.argv[1:3]
     runs = int(sys.argv[3]) if len(sys.argv) > 3 else 7
     table = "kind = \"http\"\nurl = \"http://127.0.0.1:%s\"\nmodel = \"small\"\nmax_tokens = %d\ncontext_tokens = 8192\n" % (port, TOKENS)
-    settings = "[engines.model]\n%s[engines.plain]\n%stools = false\n[engines.messages]\n%sprotocol = \"anthropic\"\ntools = false\n" % (
+    settings = "[limits]\nmodel_rounds_max = 3\n[engines.model]\n%s[engines.plain]\n%stools = false\n[engines.messages]\n%sprotocol = \"anthropic\"\ntools = false\n" % (
         table, table, table)
     with tempfile.TemporaryDirectory() as home:
         skep = Skep(binary, home + "/data", settings)
@@ -95,14 +105,8 @@ def main():
             check("it is listed with its model", listed["model"]["found"] and listed["model"]["models"], listed["model"])
             workers = {name: skep.call("POST", "/api/workers", {"name": name, "engine": name})["id"]
                        for name in ("model", "plain", "messages")}
-            for name in ("plain", "messages", "model"):
-                session = skep.call("POST", "/api/local/sessions", {"name": name})["id"]
-                for words in ("Say hello.", "Say it again."):
-                    answer = skep.ask(session, workers[name], words)
-                    # A small model may call tools without end, or end without a word; then that is said.
-                    fine = answer["status"] == "completed" and answer["result"] and answer["usage"]["output_tokens"]
-                    fine = fine or name == "model" and answer["error"].split(":")[0] in ("no_answer", "too_many_rounds")
-                    check("%s: a real model answers" % name, fine, answer)
+            for name in ("plain", "messages"):
+                converse(skep, workers, name)
             session = skep.call("POST", "/api/local/sessions", {"name": "stopped"})["id"]
             slow = skep.say(session, workers["plain"], QUESTION)["execution_id"]
             skep.wait(slow, lambda execution: execution["status"] == "running")
@@ -121,6 +125,7 @@ def main():
                 ratios.append(rates["through"] / rates["directly"])
                 print("     %.1f tokens/s directly, %.1f through Skep: %.3f" % (rates["directly"], rates["through"], ratios[-1]), flush=True)
             median = statistics.median(ratios)
+            converse(skep, workers, "model")
             check("tokens a second through Skep: %.3f of direct ones" % median, median >= 0.98, ratios)
         finally:
             skep.process.terminate()
