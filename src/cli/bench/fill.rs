@@ -31,7 +31,7 @@ pub async fn fill(root: &Path, messages: usize) -> io::Result<Vec<SessionId>> {
     let opened = materialise::open(&disk, &data, config.limits.redb_cache_bytes, system_clock());
     let opened = opened.map_err(io::Error::other)?;
     let limits = writer_limits(&config);
-    let journal = Journal::start(opened, disk, &data, limits, system_clock, Box::new(|_| {}))?;
+    let journal = Journal::start(opened, disk, &data, limits, system_clock, Arc::new(|_| {}))?;
     let data = Arc::new(data);
     let mut chats = Vec::with_capacity(CHATS);
     let mut filling = JoinSet::new();

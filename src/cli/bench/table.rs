@@ -229,7 +229,7 @@ mod tests {
     fn the_table_shows_median_range_and_ratio() {
         let row = Row::new("post", "ms", Measure::of(vec![3.0, 1.0, 2.0]));
         let row = row.beside("sync", 1.6).asked(Asked::TimesAtMost(1.8));
-        let text = table(&[row.clone()]);
+        let text = table(std::slice::from_ref(&row));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[2],
