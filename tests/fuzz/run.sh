@@ -14,11 +14,13 @@ command -v c++ >/dev/null || {
     echo "A C++ compiler is missing, e.g. apt-get install g++" >&2
     exit 1
 }
+# The versions that ship, and libFuzzer, which Cargo.toml pins.
+cp "$root/Cargo.lock" "$here/Cargo.lock"
 # `--target` keeps the flags away from build scripts. Overflows and broken assertions are findings too.
 RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks" \
-    cargo build --quiet --locked --release --manifest-path "$here/Cargo.toml" --target "$host" --target-dir "$work"
+    cargo build --quiet --release --manifest-path "$here/Cargo.toml" --target "$host" --target-dir "$work"
 
 # Every target has seeds; the ordinary tests see to that.
 names="$(ls "$here/corpus")"
