@@ -21,6 +21,7 @@
 //! | slow heads, slow bodies, slow readers | [`floods`], `http::tests` in the library, `hostile::half_an_upload_leaves_nothing`, `hostile::slow_readers_of_a_long_reply_share_it` |
 //! | floods of headers, bodies, connections, streams, requests | [`floods`], `http::an_endless_body_is_refused_at_the_limit`, `streams::streams_are_bounded`, `rate_limits`, `http::tests` in the library |
 //! | guessing behind forged forwarding headers; locking the owner out; a flood of logins | [`floods`], `auth::guessing_is_slowed_down_and_success_starts_anew`, `rate_limits::addresses_are_taken_from_trusted_proxies_only` |
+//! | HTTP/2: rapid resets (CVE-2023-44487), endless headers (CVE-2024-27316), two names | [`http2`], `http2::a_rapid_reset_ends_the_connection`, `http2::heads_are_bounded` |
 //! | names, paths and messages that become options of an engine | [`engines`], `transcripts::a_message_that_looks_like_an_option_is_answered` |
 //! | secrets in an engine's environment, or in that of its guard | [`engines`], `supervisor::an_engine_inherits_nothing_of_the_server` |
 //! | request smuggling, NUL, over-long UTF-8, HTTP/0.9 | [`smuggling`], `http::nonsense_on_the_wire_harms_nobody`, `fuzz::anything_on_a_connection_is_answered_in_form` |
@@ -28,6 +29,7 @@
 mod engines;
 mod files;
 mod floods;
+mod http2;
 mod origins;
 mod scripts;
 mod smuggling;
