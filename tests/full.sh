@@ -39,6 +39,7 @@ step "stream kills" one it SKEP_TEST_STREAM_KILLS=30 history::readers_that_come_
 step "live copies" one it SKEP_TEST_COPY_MB=200 live_copies::copies_of_a_busy_hive_hold_what_was_acknowledged_before
 step "large upload" one it SKEP_TEST_UPLOAD_MB=1024 memory::an_upload_goes_to_disk_as_it_comes
 step "mechanisms" tests/proof/run.sh
+step "fuzz" tests/fuzz/run.sh "${SKEP_FUZZ_SECONDS:-600}"
 step "soak" one proof SKEP_SOAK_SECONDS="${SKEP_SOAK_SECONDS:-1200}" soak::a_mixed_load_leaves_the_server_as_it_was
 
 printf '\n== Summary (logs in %s)\n' "$logs"
