@@ -270,11 +270,13 @@ pub fn safe_name(name: &str) -> String {
         .trim_end_matches(['.', ' ']);
     let reserved = ["con", "prn", "aux", "nul"];
     let stem = name.split('.').next().unwrap_or_default().to_lowercase();
-    if name.is_empty() || reserved.contains(&stem.as_str()) {
-        return format!("file{}{name}", if name.is_empty() { "" } else { "-" });
-    }
+    let name = match name {
+        "" => "file".to_owned(),
+        name if reserved.contains(&stem.as_str()) => format!("file-{name}"),
+        name => name.to_owned(),
+    };
     if name.len() <= FILE_NAME_BYTES_MAX {
-        return name.to_owned();
+        return name;
     }
     // What is cut is the middle: the ending says what the file is.
     let extension = name
@@ -285,10 +287,10 @@ pub fn safe_name(name: &str) -> String {
         Some(extension) => {
             format!(
                 "{}.{extension}",
-                truncated(name, FILE_NAME_BYTES_MAX - extension.len() - 1)
+                truncated(&name, FILE_NAME_BYTES_MAX - extension.len() - 1)
             )
         }
-        None => truncated(name, FILE_NAME_BYTES_MAX).to_owned(),
+        None => truncated(&name, FILE_NAME_BYTES_MAX).to_owned(),
     }
 }
 

@@ -95,6 +95,7 @@ async fn hostile_names_become_harmless_ones() {
         "-rf",
         "a\tb.txt",
         "CON",
+        &format!("nul.{}.txt", "long".repeat(200)),
         "x\u{202e}gnp.exe",
         "",
         &format!("{}.txt", "long".repeat(200)),
