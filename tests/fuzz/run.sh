@@ -39,7 +39,7 @@ for name in $names; do
     wait "${running[$name]}" || { outcome="FAILED, see $work/$name.log" failed=1; }
     runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log" | tail -1)"
     rss="$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log" | tail -1)"
-    covered="$(grep -o 'cov: [0-9]*' "$work/$name.log" | tail -1 | cut -c6- || true)"
+    covered="$(grep -ao "cov: [0-9]*" "$work/$name.log" | tail -1 | cut -c6- || true)"
     printf '%-12s %12s %10s %5s MB  %s\n' "$name" "${runs:-?}" "${covered:-?}" "${rss:-?}" "$outcome"
     rmdir "$here/crashes/$name" 2>/dev/null || true
 done

@@ -98,7 +98,7 @@ fn cookie(text: &str) {
     assert_eq!(
         attributes,
         [
-            "Path=/api/auth",
+            "Path=/skep/api/auth",
             "Max-Age=60",
             "HttpOnly",
             "SameSite=Strict"

@@ -146,7 +146,9 @@ pub fn write(mut words: Words<'_>, overwrite: bool) -> Request {
     if connected {
         while words.eat(&["the", "text", "content", "contents"]) {}
     }
-    let on_next_line = all[path.len()..]
+    // The name may stand in quotes, which are no part of it.
+    let after = all.split_once(path).map_or("", |(_, after)| after);
+    let on_next_line = after
         .trim_start_matches([' ', '\t', '\r', '"', '`', '\''])
         .starts_with('\n');
     if colon || connected || on_next_line {
