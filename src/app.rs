@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::model::{Ids, Millis};
 use crate::store::Store;
 use crate::supervisor::Supervisor;
+use crate::usage::LastUsage;
 
 /// How long the sign-in link of a start is good for.
 pub const SIGN_IN_MS: Millis = 15 * 60 * 1000;
@@ -57,12 +58,16 @@ pub struct App {
     pub last_use: LastUse,
     /// Told whenever a sign-in or an API key ends before its time: what is still being answered looks again.
     pub revoked: watch::Sender<()>,
-    /// The sign-in link of this start.
+    /// The sign-in link that is good now.
     pub sign_in: OneTimeCode,
+    /// Where users open the console, without a slash at the end.
+    pub public_url: String,
     /// The key by which the command line speaks to this process; SHA-256.
     pub control_sha256: [u8; 32],
     /// Room for streams.
     pub streams: Arc<Semaphore>,
+    /// What uses the disk.
+    pub usage: LastUsage,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where new ids come from.
@@ -120,6 +125,12 @@ impl OneTimeCode {
     /// `code` is good until `expires_at`.
     pub fn new(code: &str, expires_at: Millis) -> Self {
         Self(Mutex::new(Some((sha256(code), expires_at))))
+    }
+
+    /// Another code takes its place.
+    pub fn renew(&self, code: &str, expires_at: Millis) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some((sha256(code), expires_at));
     }
 
     /// Uses it up, if this is it and its time is not over.

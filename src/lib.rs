@@ -25,6 +25,7 @@
 //!   passwords; [`render`] makes replies safe to show.
 //! - [`metrics`] counts for whoever watches; it is below everything.
 //! - [`outbound`] is the one way to ask a server elsewhere: a model's, or a page that a tool fetches.
+//! - [`metrics`] counts for whoever watches; it is below everything. [`usage`] says what uses the disk.
 //! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
 //!
@@ -57,3 +58,4 @@ pub mod supervisor;
 
 pub use run::{Announcement, RunError, run};
 pub mod tool;
+pub mod usage;

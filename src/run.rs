@@ -39,6 +39,7 @@ use crate::model::{Account, Ids};
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
 use crate::tool::{EngineInfo, Shared};
+use crate::usage::LastUsage;
 
 /// The console, as it ships.
 #[derive(rust_embed::RustEmbed)]
@@ -216,6 +217,12 @@ pub async fn run(
     let speaks_tls = tls.is_some();
     let is_https = speaks_tls || config.public_url.as_ref().is_some_and(is_https);
     let instance = data.instance().id.simple().to_string();
+    let origin = match &config.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None if speaks_tls => format!("https://{address}"),
+        None => format!("http://{address}"),
+    };
+    let url = format!("{origin}{}", config.base_path);
     let app = Arc::new(App {
         data: data.clone(),
         store,
@@ -231,8 +238,10 @@ pub async fn run(
         last_use: LastUse::default(),
         revoked: watch::Sender::default(),
         sign_in: OneTimeCode::new(&code, system_clock() + SIGN_IN_MS),
+        public_url: url.clone(),
         control_sha256: sha256(&control_key),
         streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+        usage: LastUsage::default(),
         metrics: metrics.clone(),
         ids: Ids,
         clock: system_clock,
@@ -264,12 +273,6 @@ pub async fn run(
     };
     write_control(&data, &control);
     let supervising = tokio::spawn(supervisor.clone().supervise());
-    let origin = match &config.public_url {
-        Some(url) => url.as_str().to_owned(),
-        None if speaks_tls => format!("https://{address}"),
-        None => format!("http://{address}"),
-    };
-    let url = format!("{origin}{}", config.base_path);
     tracing::info!("data in {}; Ctrl-C stops", data.root().display());
     announce(&Announcement { url, code });
     if !config.listen.is_loopback() && config.public_url.is_none() {

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::caller::{refused, require};
-use crate::app::App;
+use crate::app::{App, SIGN_IN_MS, random_secret};
 use crate::auth::password::PasswordError;
 use crate::auth::token::{Claims, TokenKind};
 use crate::command::{ChangePassword, CreateLogin, RevokeLogin, RotateCookie, Rotation};
@@ -79,7 +79,7 @@ pub async fn redeem(app: Arc<App>, mut req: Request) -> Result<Response, ApiErro
         app.throttle.failed(peer, WHO, now);
         return Err(ApiError::new(
             ErrorCode::InvalidCredentials,
-            "This sign-in link was used before or is too old; sign in with the password, or restart Skep for a new link",
+            "This sign-in link was used before or is too old; sign in with the password, or say `skep login-link` where Skep runs",
         ));
     }
     sign_in(&app, &account(&app)?).await
@@ -154,6 +154,25 @@ async fn rotate(app: &App, claims: &Claims, login: LoginId) -> Result<Uuid, ApiE
         Err(SubmitError::Refused(_)) => Err(ApiError::invalid_token()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A link that signs in, once.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SignInLink {
+    #[schemars(example = &"http://127.0.0.1:8080/#code=0123456789abcdef")]
+    url: String,
+    /// When it ends, unless it was used before.
+    expires_at: Millis,
+}
+
+/// `POST /api/auth/sign-in-link` -- a new sign-in link; the one before it is void.
+pub async fn create_link(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
+    require(&req)?;
+    let code = random_secret().map_err(|error| ApiError::internal(error.to_string()))?;
+    let expires_at = app.now() + SIGN_IN_MS;
+    app.sign_in.renew(&code, expires_at);
+    let url = format!("{}/#code={code}", app.public_url);
+    Ok(Response::ok(&SignInLink { url, expires_at }))
 }
 
 /// `POST /api/auth/logout` -- ends a sign-in for good.

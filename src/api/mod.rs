@@ -18,6 +18,7 @@ mod messages;
 pub mod openapi;
 pub mod page;
 mod sessions;
+mod storage;
 pub mod streams;
 mod submit;
 mod system;
@@ -62,13 +63,14 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .answers::<health::Readiness>(503),
         get("/metrics", health::get_metrics)
             .public()
-            .sends("text/plain")
+            .sends(crate::metrics::text::CONTENT_TYPE)
             .refuses(&[Forbidden, MissingToken, InvalidToken]),
         get("/api/openapi.json", openapi::get_document).answers::<openapi::Document>(200),
         get("/docs/openapi.json", openapi::get_public_document)
             .public()
             .answers::<openapi::Document>(200),
         get("/api/version", system::get_version).answers::<system::Version>(200),
+        get("/api/storage", storage::get_storage).answers::<storage::StorageView>(200),
         get("/api/engines", system::list_engines).answers::<Vec<EngineStatus>>(200),
         post("/api/resume", system::resume)
             .says(200, "resumed")
@@ -98,6 +100,9 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .takes::<auth::Code>(r#"{"code": "$CODE"}"#)
             .answers::<auth::Tokens>(200)
             .refuses(&[InvalidCredentials]),
+        post("/api/auth/sign-in-link", auth::create_link)
+            .rate("auth")
+            .answers::<auth::SignInLink>(200),
         post("/api/auth/logout", auth::log_out)
             .public()
             .rate("auth")

@@ -11,11 +11,14 @@ mod control;
 mod control_tls;
 mod engines;
 mod hive;
+mod login_link;
 mod passwd;
 mod progress;
 mod purge;
 mod restore;
 mod serve;
+pub mod service;
+mod service_unit;
 mod terminal;
 mod token;
 mod verify;
@@ -90,6 +93,14 @@ pub enum Command {
 The password is asked for on the terminal, or read from standard input when that is none:
   printf %s \"$NEW\" | skep passwd")]
     Passwd,
+    /// Print a new sign-in link of the running server
+    LoginLink,
+    /// Run Skep as a service of systemd
+    #[command(
+        subcommand,
+        after_help = "A service prints no sign-in link, since its log can be read by others: `skep login-link` gives one."
+    )]
+    Service(service::Service),
     /// Create an API key for scripts and print it, once
     #[command(after_help = "\
 Examples:
@@ -291,6 +302,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions { shell } => {
             completions::write(shell, &mut std::io::stdout()).map_err(HiveError::from)
         }
+        Command::LoginLink => login_link::print(data),
+        Command::Service(asked) => service::run(&asked, data),
         Command::Passwd => passwd::set(data),
         Command::Token(asked) => token::create(&asked, data),
         Command::Backup { out, without_keys } => backup::write(out, !without_keys, data),

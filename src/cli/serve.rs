@@ -77,7 +77,11 @@ pub fn serve(options: &Serve, data: Option<PathBuf>) -> ExitCode {
 
 /// The two lines that people and scripts read. A closed standard output is no reason to stop.
 fn announce(announcement: &Announcement, open: bool) {
-    let link = announcement.sign_in_url();
+    let link = match goes_to_journal() {
+        // Others may read it there, for years.
+        true => "say `skep login-link`".to_owned(),
+        false => announcement.sign_in_url(),
+    };
     let mut out = std::io::stdout().lock();
     let _ = writeln!(
         out,
@@ -86,8 +90,17 @@ fn announce(announcement: &Announcement, open: bool) {
     );
     let _ = out.flush();
     if open {
-        open_in_browser(&link);
+        open_in_browser(&announcement.sign_in_url());
     }
+}
+
+/// Whether standard output is the system's journal, as systemd says it.
+fn goes_to_journal() -> bool {
+    let Ok(journal) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    rustix::fs::fstat(std::io::stdout())
+        .is_ok_and(|stat| journal == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 fn open_in_browser(link: &str) {

@@ -40,7 +40,7 @@ async fn unknown_paths_are_not_found_in_json_and_pages_are_the_console() {
         "/api/../keys/signing.key",
         "/v1/models",
         "/mcp",
-        "/metrics",
+        "/metrics/x",
         "/healthz/x",
         "/api/agents",
     ] {
