@@ -41,6 +41,8 @@ step "large upload" one it SKEP_TEST_UPLOAD_MB=1024 memory::an_upload_goes_to_di
 step "mechanisms" tests/proof/run.sh
 step "fuzz" tests/fuzz/run.sh "${SKEP_FUZZ_SECONDS:-600}"
 step "soak" one proof SKEP_SOAK_SECONDS="${SKEP_SOAK_SECONDS:-1200}" soak::a_mixed_load_leaves_the_server_as_it_was
+step "figures" cargo bench --locked --bench figures -- --full
+step "pocketbase" benches/pocketbase/run.sh target/full/pocketbase
 
 printf '\n== Summary (logs in %s)\n' "$logs"
 printf '%s\n' "${summary[@]}"
