@@ -56,6 +56,9 @@ impl From<Refusal> for ApiError {
         let sentence = capitalised(&refusal.to_string());
         match refusal {
             Refusal::NotFound(noun) => Self::not_found(noun),
+            Refusal::NamesNothing { field, noun } => {
+                Self::validation([(field, format!("there is no such {noun}"))])
+            }
             Refusal::NameTaken { .. } | Refusal::WrongState(_) => Self::conflict(sentence),
             Refusal::Full(_) => {
                 Self::new(ErrorCode::Overloaded, sentence).retry_after(RETRY_AFTER_S)

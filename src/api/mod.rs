@@ -33,7 +33,7 @@ use crate::command::{
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
     Conflict, ExpiredToken, Forbidden, Held, InvalidCredentials, InvalidToken, MissingToken,
-    NotFound, WorkDirNotOwned,
+    WorkDirNotOwned,
 };
 use crate::http::{Route, delete, get, patch, post, put};
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
@@ -207,8 +207,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .makes("sessions")
             .idempotent(again::<CreateSession>(sessions::created))
             .takes::<sessions::NewSession>(r#"{"name": "My Chat"}"#)
-            .answers::<sessions::SessionView>(201)
-            .refuses(&[NotFound]),
+            .answers::<sessions::SessionView>(201),
         get("/api/local/sessions/{session_id}", sessions::get_session)
             .answers::<sessions::SessionView>(200),
         patch("/api/local/sessions/{session_id}", sessions::update_session)

@@ -169,7 +169,9 @@ pub(super) fn agent(
 ) -> Result<(String, String, String), Rejection> {
     match worker_id {
         Some(id) => {
-            let worker = workers::get(cx.tx, id)?.ok_or(Refusal::NotFound("worker"))?;
+            // Whoever was asked for was there when that was decided.
+            let gone = Refusal::WrongState("the worker that was to answer was deleted");
+            let worker = workers::get(cx.tx, id)?.ok_or(gone)?;
             Ok((worker.name, worker.engine, worker.model))
         }
         None => {
@@ -208,7 +210,10 @@ fn replaced(cx: &Apply<'_>, session: &Session, id: MessageId) -> Result<Message,
         .filter(|message| {
             message.session_id == session.id && message.role == Role::User && !message.hidden
         })
-        .ok_or(Refusal::NotFound("message"))?;
+        .ok_or(Refusal::NamesNothing {
+            field: "replaces",
+            noun: "message",
+        })?;
     for status in [ExecutionStatus::Running, ExecutionStatus::Pending] {
         let filter = Filter {
             session: Some(session.id),

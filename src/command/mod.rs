@@ -36,6 +36,14 @@ pub enum Refusal {
     /// What it is about does not exist (any more).
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// What a request names in its body is not there (any more).
+    #[error("{field}: there is no such {noun}")]
+    NamesNothing {
+        /// The field that names it.
+        field: &'static str,
+        /// What it would be.
+        noun: &'static str,
+    },
     /// The name belongs to another one already.
     #[error("a {noun} named {name:?} exists already")]
     NameTaken {

@@ -8,6 +8,11 @@ use crate::model::{EventBody, Execution, ExecutionStatus, Millis, Session, Sessi
 use crate::store::executions::{Filter, Order};
 use crate::store::{contexts, events, executions, messages, sessions, workers};
 
+const NO_SUCH_WORKER: Refusal = Refusal::NamesNothing {
+    field: "worker_id",
+    noun: "worker",
+};
+
 /// A new chat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CreateSession {
@@ -26,7 +31,7 @@ impl Change for CreateSession {
 
     fn apply(&self, cx: &mut Apply<'_>) -> Result<Session, Rejection> {
         if let Some(id) = self.worker_id {
-            workers::get(cx.tx, id)?.ok_or(Refusal::NotFound("worker"))?;
+            workers::get(cx.tx, id)?.ok_or(NO_SUCH_WORKER)?;
         }
         let session = Session {
             id: self.id,
@@ -83,7 +88,7 @@ impl Change for UpdateSession {
         let before = sessions::get(cx.tx, self.id)?.ok_or(Refusal::NotFound("session"))?;
         let patch = self.patch.clone();
         if let Some(Some(id)) = patch.worker_id {
-            workers::get(cx.tx, id)?.ok_or(Refusal::NotFound("worker"))?;
+            workers::get(cx.tx, id)?.ok_or(NO_SUCH_WORKER)?;
         }
         // Having read a chat or sorted it away is no news of the chat: its place in the list stays.
         let is_news = patch.name.is_some() || patch.worker_id.is_some();

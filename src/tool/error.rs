@@ -40,7 +40,9 @@ impl From<SubmitError> for ToolError {
     fn from(error: SubmitError) -> Self {
         let message = error.to_string();
         match error {
-            SubmitError::Refused(Refusal::NotFound(_)) => Self::NotFound(message),
+            SubmitError::Refused(Refusal::NotFound(_) | Refusal::NamesNothing { .. }) => {
+                Self::NotFound(message)
+            }
             SubmitError::Refused(Refusal::NameTaken { .. }) => Self::Exists(message),
             SubmitError::Refused(
                 Refusal::WrongState(_)

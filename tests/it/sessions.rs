@@ -155,6 +155,28 @@ async fn bad_chats_are_refused() {
     }
 }
 
+/// Only what an address names is not found; what a body names and is not there is a field that is not acceptable.
+#[tokio::test]
+async fn a_body_that_names_nothing_is_refused_by_field() {
+    let server = TestServer::start().await;
+    let user = server.log_in().await;
+    let chat = user.chat().await;
+    let path = format!("{SESSIONS}/{chat}");
+    let messages = format!("{path}/messages");
+    let nobody = uuid::Uuid::now_v7();
+    let body = json!({ "name": "x", "content": "x", "worker_id": nobody });
+    for answer in [
+        user.post(SESSIONS, &body).await,
+        user.patch(&path, &body).await,
+        user.post(&messages, &body).await,
+    ] {
+        assert_eq!(answer.invalid_fields(), ["worker_id"]);
+    }
+    let body = json!({ "content": "x", "replaces": nobody });
+    let answer = user.post(&messages, &body).await;
+    assert_eq!(answer.invalid_fields(), ["replaces"]);
+}
+
 /// Messages, replies, uploads and engine contexts go; executions and their logs stay, for whoever wants to know later.
 #[tokio::test]
 async fn deleting_a_chat_deletes_what_belongs_to_it() {
