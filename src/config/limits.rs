@@ -10,7 +10,7 @@ settings! {
     pub struct Limits in "limits.", "SKEP_", |config| &mut config.limits => {
         /// Connections that may be open, in all.
         connections_max: usize = 10_240, in 1..=1_000_000;
-        /// Connections that may be open from one address. Loopback is not counted: a proxy there stands for everybody.
+        /// Connections that may be open from one address. Loopback and trusted proxies are not counted: a proxy stands for everybody.
         connections_per_address_max: usize = 256, in 1..=1_000_000;
         /// Event streams that may be open, in all.
         streams_max: usize = 10_000, in 1..=1_000_000;

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use super::forwarded::Proxies;
 use super::server::Limits;
 
 /// Counts connections, in all and by address.
 #[derive(Clone)]
 pub(super) struct Connections {
     limits: Limits,
+    proxies: Proxies,
     /// The same number for others to look at.
     shown: Arc<AtomicU64>,
     open: Arc<Mutex<Open>>,
@@ -31,9 +33,10 @@ pub(super) struct Slot {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, shown: Arc<AtomicU64>) -> Connections {
+    pub(super) fn new(limits: Limits, proxies: Proxies, shown: Arc<AtomicU64>) -> Connections {
         Connections {
             limits,
+            proxies,
             shown,
             open: Arc::default(),
         }
@@ -42,7 +45,9 @@ impl Connections {
     /// A place for a connection from this address, if there is one.
     pub(super) fn admit(&self, address: IpAddr) -> Option<Slot> {
         let address = address.to_canonical();
-        let counted = (!address.is_loopback()).then_some(address);
+        // A proxy stands for everybody.
+        let is_proxy = address.is_loopback() || self.proxies.trust(address);
+        let counted = (!is_proxy).then_some(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= self.limits.connections_max {
             return None;
@@ -124,6 +129,7 @@ mod tests {
                 connections_per_address_max: 2,
                 ..Limits::default()
             },
+            Proxies::none(),
             Arc::default(),
         );
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
@@ -139,5 +145,27 @@ mod tests {
         assert!(connections.admit(local).is_none() && connections.admit(b).is_none());
         drop(fifth);
         assert!(connections.admit(b).is_some());
+    }
+
+    /// What a proxy brings comes from many, wherever the proxy stands; all of it together is still bounded.
+    #[test]
+    fn connections_of_a_trusted_proxy_are_not_one_clients() {
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let connections = Connections::new(
+            Limits {
+                connections_max: 4,
+                connections_per_address_max: 1,
+                ..Limits::default()
+            },
+            Proxies::trusted(move |address| address == proxy),
+            Arc::default(),
+        );
+        let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
+        let held = [proxy, mapped, proxy].map(|address| connections.admit(address).unwrap());
+        let other: IpAddr = "10.0.0.2".parse().unwrap();
+        let _fourth = connections.admit(other).unwrap();
+        assert!(connections.admit(proxy).is_none());
+        drop(held);
+        assert!(connections.admit(other).is_none());
     }
 }

@@ -22,6 +22,12 @@ impl Proxies {
         Proxies(Some(Arc::new(is_trusted)))
     }
 
+    /// Whether this address is one of them.
+    pub(super) fn trust(&self, address: IpAddr) -> bool {
+        let is_trusted = self.0.as_deref();
+        is_trusted.is_some_and(|is_trusted| is_trusted(address))
+    }
+
     /// The address that a request comes from: the last hop that is no trusted proxy. What stands before it was written by
     /// somebody we do not know. A hop that says nothing we understand leaves the proxy that reported it.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

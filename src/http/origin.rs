@@ -105,9 +105,20 @@ impl Origins {
     }
 }
 
-/// The name the client called us by: the authority of an absolute address, else the one `Host` header.
+/// The name the client called us by: the authority of an absolute address, else the one `Host` header. HTTP/1.1 has a
+/// `Host` beside an absolute address passed over; in HTTP/2, where it says the same or nothing, another one is a fault
+/// (RFC 9113, section 8.3.1).
 fn host(parts: &Parts) -> Result<Option<&str>, ApiError> {
     if let Some(authority) = parts.uri.authority() {
+        let is_same = |host: &HeaderValue| {
+            let host = host.as_bytes();
+            host.eq_ignore_ascii_case(authority.as_str().as_bytes())
+        };
+        if parts.version == Version::HTTP_2 && !parts.headers.get_all(HOST).iter().all(is_same) {
+            return Err(ApiError::bad_request(
+                "The Host header is not what :authority says",
+            ));
+        }
         return Ok(Some(authority.as_str()));
     }
     let mut lines = parts.headers.get_all(HOST).iter();

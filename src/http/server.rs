@@ -54,7 +54,7 @@ const BUFFER_BYTES_MAX: usize = 400 * 1024;
 pub struct Limits {
     /// Connections in all; one more is answered 503.
     pub connections_max: usize,
-    /// Connections of one address. Loopback is not counted: a proxy there stands for everybody.
+    /// Connections of one address. Loopback and trusted proxies are not counted: a proxy stands for everybody.
     pub connections_per_address_max: usize,
     /// The request line and all headers.
     pub head_bytes_max: usize,
@@ -187,8 +187,9 @@ impl<S: Authenticate> Server<S> {
         let limits = self.limits;
         let tls = self.tls.take();
         let open = Arc::clone(&self.connections);
+        let proxies = self.proxies.clone();
         let service = Arc::new(Pipeline::new(self, closing.clone(), running.clone()));
-        let connections = Connections::new(limits, open);
+        let connections = Connections::new(limits, proxies, open);
         let turning_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let abort = CancellationToken::new();
         let handshakes = Arc::new(Semaphore::new(limits.tls_handshakes_max));

@@ -114,6 +114,27 @@ async fn everything_is_answered_over_http2_as_over_http1() {
     assert_eq!((status, &body["error"]), (403, &json!("host_not_allowed")));
 }
 
+/// Whoever looks at the one and whoever looks at the other name of a server would not mean the same one.
+#[tokio::test]
+async fn a_host_beside_the_authority_says_the_same_or_is_refused() {
+    let server = TestServer::start().await;
+    let user = server.log_in().await;
+    let mut client = Client::connect(&server).await;
+    let own = server.address.to_string();
+    for (host, expected) in [(own.as_str(), 200), ("evil.example", 400), ("", 400)] {
+        let request = client
+            .request("GET", "/api/me")
+            .header("authorization", format!("Bearer {}", user.access))
+            .header("host", host);
+        let (status, _, body) = client.call(request, &Value::Null).await.unwrap();
+        assert_eq!(status, expected, "{host:?}");
+        if status == 400 {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"], "bad_request");
+        }
+    }
+}
+
 /// An open stream says so at once, and ends when the server goes down, which then ends in peace.
 #[tokio::test]
 async fn streams_end_with_the_server() {
