@@ -7,7 +7,7 @@ use crate::support::{TestServer, contract};
 
 /// How a sentence is kept.
 enum Kept {
-    /// By these tests.
+    /// By these tests: of a file beside this one, or of one that is named from the root.
     By(&'static [&'static str]),
     /// Not yet: what is missing.
     Pending(&'static str),
@@ -251,9 +251,7 @@ const CONVENTIONS: &[Line] = &[
         "Deprecation policy",
         "it returns Deprecation: <date> and Sunset: <date>",
         "Deprecation as in RFC 9745, @ and Unix seconds; Sunset is an HTTP date",
-        Pending(
-            "a test over the wire: no route is deprecated; the pipeline is tested beside its code",
-        ),
+        By(&["src/http/tests::a_deprecated_route_says_so_on_every_answer"]),
     ),
     (
         "Error format",
@@ -290,13 +288,16 @@ const CONVENTIONS: &[Line] = &[
         "Error format",
         "402: tier_limit with details {tier, limit, current}",
         "details also name the resource",
-        Pending("tiers as local configuration"),
+        By(&[
+            "tiers::one_too_many_is_402_and_says_why",
+            "tiers::a_limit_holds_against_a_race",
+        ]),
     ),
     (
         "Error format",
         "403: license_feature_required",
         "forbidden, origin_not_allowed and host_not_allowed are 403, too",
-        Pending("tiers as local configuration"),
+        By(&["tiers::what_the_tier_leaves_out_is_403_and_says_so"]),
     ),
     (
         "Error format",
@@ -311,7 +312,10 @@ const CONVENTIONS: &[Line] = &[
         "Error format",
         "409: conflict, such as a duplicate idempotency key",
         "409 only while the first request runs; afterwards its answer is given again",
-        Pending("idempotency"),
+        By(&[
+            "idempotency::a_request_that_still_runs_is_not_begun_again",
+            "idempotency::a_key_is_for_one_body_and_one_route",
+        ]),
     ),
     (
         "Error format",
@@ -339,15 +343,19 @@ const CONVENTIONS: &[Line] = &[
         "Error format",
         "500: requestId lets us trace it",
         "",
-        Pending(
-            "a test over the wire: nothing is known that makes the server fail; panics are tested beside the code",
-        ),
+        By(&[
+            "src/http/tests::the_cause_of_a_failure_stays_inside",
+            "conventions::an_error_is_found_in_the_log_by_its_id",
+        ]),
     ),
     (
         "Error format",
         "503: the model provider is down or overloaded",
-        "",
-        Pending("models over HTTP"),
+        "a message was answered 202 by then: its execution and its reply say upstream_unavailable",
+        By(&[
+            "model_failures::a_server_that_is_not_there_is_said_to_be_so",
+            "model_failures::a_server_that_is_busy_is_asked_again_when_it_says",
+        ]),
     ),
     (
         "Rate limits",
@@ -398,13 +406,21 @@ const CONVENTIONS: &[Line] = &[
         "Idempotency",
         "every POST that creates takes an optional Idempotency-Key",
         "or queues",
-        Pending("idempotency"),
+        By(&[
+            "idempotency::every_post_that_makes_something_makes_it_once",
+            "idempotency::an_upload_that_is_sent_again_is_one_file",
+            "idempotency::a_key_is_for_one_body_and_one_route",
+        ]),
     ),
     (
         "Idempotency",
         "the first answer is kept 24 h and replayed",
         "refusals are not kept",
-        Pending("idempotency"),
+        By(&[
+            "idempotency::each_key_has_one_effect_whenever_the_server_is_killed",
+            "idempotency::refusals_are_judged_anew",
+            "src/store/idempotency::an_outcome_is_kept_for_a_day",
+        ]),
     ),
     (
         "Idempotency",
@@ -428,7 +444,11 @@ const CONVENTIONS: &[Line] = &[
         "CORS",
         "for embedded chat, list every parent origin",
         "the list is also frame-ancestors",
-        Pending("a test that frames the console in a page of a listed origin"),
+        By(&[
+            "tests/it/attacks/origins::the_console_is_shown_in_nobody_elses_frame",
+            "tests/browser/cross_origin::a_page_on_the_list_uses_the_api_and_frames_the_console",
+            "tests/browser/cross_origin::a_page_that_is_not_on_the_list_does_nothing",
+        ]),
     ),
     (
         "families",
@@ -441,7 +461,7 @@ const CONVENTIONS: &[Line] = &[
 /// A line that names a test which is not there would pretend.
 #[test]
 fn every_sentence_names_its_tests() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pending = Vec::new();
     for (document, lines) in [("OpenBee", ENDPOINTS), ("Bee Flow", CONVENTIONS)] {
         for (section, sentence, reading, kept) in lines {
@@ -451,7 +471,11 @@ fn every_sentence_names_its_tests() {
                     assert!(!tests.is_empty(), "{line}");
                     for test in *tests {
                         let (module, name) = test.split_once("::").expect("module::test");
-                        let source = std::fs::read_to_string(folder.join(format!("{module}.rs")))
+                        let file = match module.contains('/') {
+                            true => format!("{module}.rs"),
+                            false => format!("tests/it/{module}.rs"),
+                        };
+                        let source = std::fs::read_to_string(root.join(file))
                             .unwrap_or_else(|error| panic!("{line}: {module}: {error}"));
                         let (before, _) = source
                             .split_once(&format!("fn {name}() {{"))

@@ -28,8 +28,8 @@ const ELSEWHERE: [(&str, &str, &str); 7] = [
     ),
     (
         "storage_full",
-        "src/api/error.rs",
-        "what_the_journal_refuses_has_its_code",
+        "tests/it/full_disk.rs",
+        "writes_are_refused_and_the_rest_goes_on",
     ),
     (
         "read_only",
