@@ -24,6 +24,7 @@ mod idle_stream;
 mod log_download;
 mod memory;
 mod page;
+mod pipeline;
 mod pocketbase;
 mod post_alone;
 mod post_together;
@@ -42,7 +43,7 @@ type Question = (&'static str, fn(&Figures) -> Measured<'_>);
 type Measured<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<Row>>> + 'a>>;
 
 /// Every question, by the name of its file.
-const QUESTIONS: [Question; 14] = [
+const QUESTIONS: [Question; 15] = [
     ("post_alone", |figures| {
         Box::pin(post_alone::measure(figures))
     }),
@@ -69,6 +70,7 @@ const QUESTIONS: [Question; 14] = [
     ("pocketbase", |figures| {
         Box::pin(pocketbase::measure(figures))
     }),
+    ("pipeline", |figures| Box::pin(pipeline::measure(figures))),
 ];
 
 fn main() -> io::Result<()> {

@@ -99,9 +99,19 @@ impl Server {
     /// Starts `binary` on `data` and tells how many milliseconds it took until it answered. `engines` is added to its
     /// settings.
     pub fn start(binary: &Path, data: &Path, engines: &str) -> io::Result<(f64, Self)> {
+        Self::start_with(binary, data, "[rate_limit]\nenabled = false", engines)
+    }
+
+    /// Like [`Server::start`], with other settings than no rate limits.
+    pub fn start_with(
+        binary: &Path,
+        data: &Path,
+        settings: &str,
+        engines: &str,
+    ) -> io::Result<(f64, Self)> {
         std::fs::create_dir_all(data)?;
         let settings = format!(
-            "[rate_limit]\nenabled = false\n\n\
+            "{settings}\n\n\
              [engines.held]\nkind = \"command\"\nargv = [\"/bin/sleep\", \"600\"]\n\n\
              [engines.clock]\nkind = \"command\"\nargv = [{:?}, {:?}]\n\n{engines}",
             CLOCK[0], CLOCK[1]
