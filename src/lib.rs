@@ -9,8 +9,8 @@
 //!                     │  batch          └─ Outcome | Refusal
 //!                     ├─> journal: append, one fdatasync
 //!                     ├─> redb commit
-//!                     ├─> wake the streams
-//!                     └─> answer the callers
+//!                     ├─> answer the callers
+//!                     └─> wake the streams
 //! ```
 //!
 //! - [`model`] names the nouns; no I/O. [`command`] holds every change and what it does to the tables.

@@ -168,8 +168,9 @@ pub async fn run(
         let (feed, wake, metrics) = (feed.clone(), wake.clone(), metrics.clone());
         let observer = Arc::new(move |added: &[Added]| {
             count_ended(&metrics, added);
-            feed.publish(added);
+            // One who starts things is not behind a thousand who read.
             wake.see(added);
+            feed.publish(added);
         });
         Journal::start(
             opened,

@@ -1,6 +1,6 @@
 //! The writer: through it, alone and one batch after the other, every change goes. `queue.rs` says on whose thread.
 //!
-//! A batch is applied to the tables, appended to the journal with one sync, committed, shown to streams and answered, in
+//! A batch is applied to the tables, appended to the journal with one sync, committed, answered and shown to streams, in
 //! this order: nobody hears of a change that could still be lost, and nothing is in the journal that the tables refuse.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -200,20 +200,22 @@ impl Writer {
                 }
             }
             self.store.leave(tx);
-            match commit {
-                Commit::Now => {
-                    if let Err(error) = self.settled() {
-                        // On disk and to be seen once the tables have caught up; the client is not told it is done.
-                        refuse(batch, &error);
-                        return Ok(());
-                    }
-                    (self.observer)(&added);
-                }
-                Commit::Later => self.show_later(added),
+            if commit == Commit::Now
+                && let Err(error) = self.settled()
+            {
+                // On disk and to be seen once the tables have caught up; the client is not told it is done.
+                refuse(batch, &error);
+                return Ok(());
             }
         }
         for (pending, result) in batch.into_iter().zip(results) {
             answer(pending.submission, result.map_err(SubmitError::Refused));
+        }
+        // A thousand streams that wake up would otherwise all be before those who wait for an answer.
+        match commit {
+            _ if added.is_empty() => {}
+            Commit::Now => (self.observer)(&added),
+            Commit::Later => self.show_later(added),
         }
         Ok(())
     }

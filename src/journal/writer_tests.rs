@@ -151,6 +151,16 @@ fn finish(id: ExecutionId, text: &str) -> FinishExecution {
     }
 }
 
+/// Waits until streams were told of every change so far: one batch is shown before the next is begun, and one that is
+/// refused shows nothing.
+async fn all_was_shown(journal: &Journal) {
+    let nothing = DeleteSession {
+        id: Ids.next(),
+        at: NOW,
+    };
+    assert!(journal.submit(nothing).await.is_err());
+}
+
 /// What streams were told of.
 type Told = Arc<Mutex<Vec<Added>>>;
 
@@ -449,8 +459,10 @@ async fn a_reply_and_its_execution_end_in_one_step() {
         })
         .await
         .unwrap();
+    all_was_shown(&hive.journal).await;
     hive.added.lock().unwrap().clear();
     hive.journal.submit(finish(id, "hi there")).await.unwrap();
+    all_was_shown(&hive.journal).await;
     let execution = hive
         .store
         .read(|tx| executions::get(tx, id))
@@ -496,6 +508,7 @@ pub(super) async fn a_failed_sync_ends_all_writing() {
         worker: worker("Barbara"),
     };
     journal.submit(create).await.unwrap();
+    all_was_shown(&journal).await;
     added.lock().unwrap().clear();
     faulty.fail_next_sync(rustix::io::Errno::IO);
     for name in ["Grace", "Edsger"] {
