@@ -98,6 +98,9 @@ pub(super) fn response(
                 names.push("Retry-After");
             }
             StatusCode::RANGE_NOT_SATISFIABLE => names.push("Content-Range"),
+            StatusCode::CONFLICT if codes.contains(&IdempotencyInProgress) => {
+                names.push("Retry-After");
+            }
             _ => {}
         }
         json!({
