@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cross_origin;
+mod docs;
+mod stored_scripts;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod webdriver;
