@@ -108,12 +108,22 @@ async fn nothing_that_is_kept_runs_wherever_it_is_shown() {
         nothing_ran(&browser, path).await;
     };
     let replies = 2 * PAYLOADS.len() + 1;
-    // Media that is no picture is a failed download and not a fault of the page.
     go(
         &format!("/chats/{chat}"),
         &format!("document.querySelectorAll('.message-reply').length === {replies}"),
     )
     .await;
+    // And as it comes, in the page that is open.
+    for payload in PAYLOADS {
+        user.ask(&chat, &events(payload)).await;
+    }
+    browser
+        .until(&format!(
+            "document.querySelectorAll('.message-reply').length === {}",
+            replies + PAYLOADS.len()
+        ))
+        .await;
+    nothing_ran(&browser, "live").await;
     go(
         "/workers",
         &format!(
@@ -132,23 +142,4 @@ async fn nothing_that_is_kept_runs_wherever_it_is_shown() {
         "document.querySelector('.log-lines')?.textContent.includes('onerror')",
     )
     .await;
-    // And as it comes, in a page that is open.
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
-    browser
-        .until(&format!(
-            "document.querySelectorAll('.message-reply').length === {replies}"
-        ))
-        .await;
-    for payload in PAYLOADS {
-        user.ask(&chat, &events(payload)).await;
-    }
-    browser
-        .until(&format!(
-            "document.querySelectorAll('.message-reply').length === {}",
-            replies + PAYLOADS.len()
-        ))
-        .await;
-    nothing_ran(&browser, "live").await;
 }
