@@ -120,6 +120,11 @@ function pause(ms) {
   });
 }
 
+// A page that the browser keeps for the way back would keep its connection, too, and there are six for a server.
+addEventListener('pagehide', () => abort?.abort());
+addEventListener('pageshow', (event) => {
+  if (wanted && event.persisted) wake?.();
+});
 addEventListener('online', () => {
   if (wanted) wake?.();
 });

@@ -12,6 +12,7 @@ const QUIET_MS = 1500;
 /** Loads the steps of an execution into the live table. */
 export async function loadSteps(executionId) {
   const controller = new AbortController();
+  addEventListener('pagehide', () => controller.abort(), { signal: controller.signal });
   let timer = setTimeout(() => controller.abort(), QUIET_MS * 2);
   let found = 0;
   try {
