@@ -375,3 +375,48 @@ async fn what_a_worker_says_never_runs() {
     assert_eq!(browser.read(found).await, 0);
     browser.has_no_complaints().await;
 }
+
+/// A browser keeps the pages that were left, and has six connections for a server: they are for the page that is open.
+#[tokio::test]
+async fn pages_that_were_left_hold_nothing_up() {
+    let server = TestServer::with(&settings()).await;
+    let browser = Browser::signed_in(&server).await;
+    browser.say("help").await;
+    browser
+        .until("document.querySelector('.message-reply')")
+        .await;
+    is_idle(&browser).await;
+    for _ in 0..4 {
+        for (path, shown) in [
+            ("/executions", ".executions-table a.row-link"),
+            ("/workers", ".page-head"),
+        ] {
+            browser
+                .go(&format!("http://{}{path}", server.address))
+                .await;
+            browser
+                .until(&format!("document.querySelector({shown:?})"))
+                .await;
+        }
+    }
+    // One that is come back to goes on.
+    browser.read("history.back()").await;
+    browser
+        .until("document.querySelectorAll('.executions-table a.row-link').length === 1")
+        .await;
+    let user = support::User::new(&server, &{
+        let login = server.call(Method::Post, "/api/auth/login");
+        login
+            .json(&serde_json::json!({ "username": "admin", "password": PASSWORD }))
+            .send()
+            .await
+            .expect(200)
+            .json()
+    });
+    let chat = user.chat().await;
+    user.ask(&chat, "help").await;
+    browser
+        .until("document.querySelectorAll('.executions-table a.row-link').length === 2")
+        .await;
+    browser.has_no_complaints().await;
+}
