@@ -26,7 +26,7 @@ use crate::engine::launch::inherited;
 use crate::engine::process::Patience;
 use crate::feed::Feed;
 use crate::feed::frames::Frames;
-use crate::guard::Guards;
+use crate::guard::{Guards, landlock_abi, statement};
 use crate::http::{
     Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, Tls, TlsError,
     panics, server,
@@ -184,7 +184,16 @@ pub async fn run(
     };
     ensure_account(&store, &journal, first_password).await?;
 
-    let guards = Arc::new(Guards::new().map_err(io_error("find the program itself"))?);
+    let guards = Arc::new(
+        Guards::new()
+            .map_err(io_error("find the program itself"))?
+            .confining(config.policy()),
+    );
+    let confinement = statement(guards.policy().is_some());
+    match landlock_abi() {
+        Some(_) => tracing::debug!("engines and tools are {confinement}"),
+        None => tracing::warn!("engines and tools are {confinement}"),
+    }
     if let Err(error) = guards.adopt_orphans() {
         tracing::warn!(%error, "orphans of a killed guard cannot be adopted on this system");
     }

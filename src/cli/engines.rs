@@ -24,7 +24,7 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
         config.engines.values().cloned(),
         config.default_engine.clone(),
         Arc::new(Listed),
-        Arc::new(Guards::new()?),
+        Arc::new(Guards::new()?.confining(config.policy())),
         Patience::default(),
         config.http_parts(None),
     );
@@ -34,7 +34,11 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
     let found = runtime.block_on(engines.list());
     let text = match is_json {
         true => serde_json::to_string_pretty(&found).map_err(io::Error::other)?,
-        false => table(&found, &config.default_engine),
+        false => format!(
+            "{}\nTheir programs are {}",
+            table(&found, &config.default_engine),
+            confinement(&found)
+        ),
     };
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
@@ -99,6 +103,17 @@ fn table(engines: &[EngineStatus], default_engine: &str) -> String {
     lines.join("\n")
 }
 
+/// What holds for most, and who is an exception.
+fn confinement(engines: &[EngineStatus]) -> String {
+    let of = |engine: &EngineStatus| engine.confinement.clone().unwrap_or_default();
+    let usual = engines.iter().map(of).min().unwrap_or_default();
+    let others = engines.iter().filter(|engine| of(engine) != usual);
+    let others: Vec<String> = others
+        .map(|engine| format!("{} {}", engine.name, of(engine)))
+        .collect();
+    [vec![usual], others].concat().join("; ")
+}
+
 fn state(engine: &EngineStatus) -> &str {
     match (engine.found, engine.signed_in) {
         (false, _) => "not found",
@@ -121,6 +136,7 @@ mod tests {
             path: found.then(|| "/bin/x".to_owned()),
             url: None,
             models: Vec::new(),
+            confinement: None,
             signed_in: found.then_some(true),
             why_not: (!found).then(|| "it is not on PATH".to_owned()),
             fix: (!found).then(|| "npm install it".to_owned()),

@@ -23,12 +23,12 @@ const ENGINE_NAME_BYTES_MAX: usize = 64;
 /// A word that is further from a key than this is no slip of it.
 const DISTANCE_MAX: usize = 2;
 /// The tables that hold other things than settings of one value.
-const TABLES: [&str; 4] = ["engines", "limits", "rate_limit", "tier"];
+const TABLES: [&str; 5] = ["confinement", "engines", "limits", "rate_limit", "tier"];
 const BUILTIN: &str = "builtin";
 const ENGINE_KINDS: [&str; 6] = ["command", "claude", "codex", "opencode", "http", BUILTIN];
 const ENGINE_PROTOCOLS: [&str; 2] = ["openai", "anthropic"];
 const ENGINE_OUTPUTS: [&str; 2] = ["text", "events"];
-const ENGINE_KEYS: [&str; 14] = [
+const ENGINE_KEYS: [&str; 17] = [
     "kind",
     "argv",
     "env",
@@ -43,6 +43,9 @@ const ENGINE_KEYS: [&str; 14] = [
     "price_out",
     "tools",
     "fetch",
+    "read",
+    "write",
+    "confine",
 ];
 
 /// The file's text; a missing file is an empty one.
@@ -110,7 +113,7 @@ impl Reader<'_> {
             let span = key.span();
             let name = key.into_inner();
             match (&*name, value.get_ref()) {
-                ("limits" | "rate_limit", DeValue::Table(section)) => {
+                ("limits" | "rate_limit" | "confinement", DeValue::Table(section)) => {
                     for (key, value) in section {
                         self.setting(format!("{name}.{}", key.get_ref()), key.span(), value)?;
                     }
@@ -122,7 +125,7 @@ impl Reader<'_> {
                         .map_err(|message| self.refuse(Some("tier"), Some(span), &message))?;
                     self.config.tier = tier;
                 }
-                ("limits" | "rate_limit" | "engines" | "tier", _) => {
+                ("limits" | "rate_limit" | "confinement" | "engines" | "tier", _) => {
                     let message = format!("must be a table: [{name}]");
                     return Err(self.refuse(Some(&name), Some(span), &message));
                 }
@@ -238,12 +241,12 @@ fn engine_entry(name: &str, key: &str, value: &DeValue<'_>) -> Result<(), String
         ("kind", _) => return one_of(&ENGINE_KINDS),
         ("output", _) => return one_of(&ENGINE_OUTPUTS),
         ("protocol", _) => return one_of(&ENGINE_PROTOCOLS),
-        ("argv", DeValue::Array(words)) => words.iter().all(is_text),
+        ("argv" | "read" | "write", DeValue::Array(words)) => words.iter().all(is_text),
         ("env", DeValue::Table(pairs)) => pairs.values().all(is_text),
         ("model" | "url" | "key", DeValue::String(_)) => true,
         ("context_tokens" | "max_tokens", DeValue::Integer(_)) => true,
         ("price_in" | "price_out", DeValue::Float(_) | DeValue::Integer(_)) => true,
-        ("tools" | "fetch", DeValue::Boolean(_)) => true,
+        ("tools" | "fetch" | "confine", DeValue::Boolean(_)) => true,
         _ => false,
     };
     match key {
@@ -253,7 +256,8 @@ fn engine_entry(name: &str, key: &str, value: &DeValue<'_>) -> Result<(), String
         "model" | "url" | "key" => Err("must be a string".to_owned()),
         "context_tokens" | "max_tokens" => Err("must be a whole number".to_owned()),
         "price_in" | "price_out" => Err("must be a number, e.g. 2.5".to_owned()),
-        "tools" | "fetch" => Err("must be true or false".to_owned()),
+        "read" | "write" => Err("must be a list, e.g. [\"~/project\"]".to_owned()),
+        "tools" | "fetch" | "confine" => Err("must be true or false".to_owned()),
         _ => Err(unknown(key, ENGINE_KEYS.into_iter())),
     }
 }

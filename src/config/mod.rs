@@ -4,6 +4,7 @@
 //! Owns every tunable with its unit, its bounds and its documentation. Must never know the layers that are tuned: they
 //! receive values, never [`Config`]. Start reading at [`Config`] and [`Config::load`].
 
+mod confinement;
 mod error;
 mod file;
 mod limits;
@@ -19,9 +20,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::engine::settings::EngineSettings;
+pub use confinement::{Confinement, Mode};
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
-pub use path::{BasePath, FilePath};
+pub use path::{BasePath, FilePath, GrantedPath};
 pub use secret::Secret;
 use setting::settings;
 pub use setting::{Setting, documented};
@@ -87,6 +89,8 @@ settings! {
         rate_limit: RateLimits,
         /// `[limits]`.
         limits: Limits,
+        /// `[confinement]`.
+        confinement: Confinement,
         /// `[engines.<name>]`.
         engines: BTreeMap<String, EngineSettings>,
         /// `[tier]`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::value::Text;
+use crate::engine::settings::check_grant;
 
 /// The path of a file, absolute, or from where Skep was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,33 @@ impl fmt::Display for FilePath {
 }
 
 impl Text for FilePath {}
+
+/// A path that confined programs are granted: absolute, or `~/…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantedPath(PathBuf);
+
+impl GrantedPath {
+    /// The path.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl FromStr for GrantedPath {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        check_grant(Path::new(word)).map(|()| Self(PathBuf::from(word)))
+    }
+}
+
+impl fmt::Display for GrantedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl Text for GrantedPath {}
 
 /// A path below which everything is: `/skep`, without a slash at its end; empty when everything is at the root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

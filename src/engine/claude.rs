@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use super::cli::{
-    Dialect, Reply, briefing, failure, is_session_id, number_at, program, prompt, text_at,
-    tool_call, tool_result,
+    Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
+    text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
 use super::process::Parser;
@@ -31,6 +31,12 @@ pub static DIALECT: Dialect = Dialect {
         "DISABLE_ERROR_REPORTING",
     ],
     launch,
+    own: |env| {
+        let config = own_directory(env, "CLAUDE_CONFIG_DIR", ".claude");
+        let account = own_directory(env, "", ".claude.json");
+        let cache = own_directory(env, "", ".cache/claude-cli-nodejs");
+        [config, account, cache].into_iter().flatten().collect()
+    },
     parser: |_| Box::<ClaudeParser>::default(),
 };
 

@@ -1,5 +1,7 @@
 //! Engines that are command lines: what they have in common.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -10,7 +12,7 @@ use super::process::{Completion, Parser, Patience, run_process};
 use super::settings::{EngineKind, EngineSettings};
 use super::{Engine, EngineError, EngineEvent, Run, Turn};
 use super::{claude, codex, command, opencode};
-use crate::guard::Guards;
+use crate::guard::{Confinement, Guards, Needs};
 use crate::model::limits::TOOL_DETAIL_BYTES_MAX;
 use crate::model::text::truncated;
 
@@ -22,6 +24,8 @@ pub struct Dialect {
     pub variables: &'static [&'static str],
     /// How it is started for a turn.
     pub launch: fn(&EngineSettings, &Turn) -> Result<Launch, EngineError>,
+    /// Its own configuration, sessions and caches, which it writes.
+    pub own: fn(&BTreeMap<String, String>) -> Vec<PathBuf>,
     /// How it is understood.
     pub parser: fn(&EngineSettings) -> Box<dyn Parser>,
 }
@@ -75,10 +79,26 @@ impl Engine for CommandLine {
             turn.resume = turn.resume.filter(|id| is_session_id(id));
             turn.model = turn.model.or_else(|| self.settings.model.clone());
             loop {
-                let launch = (self.dialect.launch)(&self.settings, &turn)?;
+                let launch = (self.dialect.launch)(&self.settings, &turn)?.checked()?;
+                let program = launch.argv.first().map_or("", String::as_str);
+                let confinement = confine(
+                    &self.settings,
+                    self.dialect,
+                    &self.guards,
+                    program,
+                    &launch.env,
+                    Some(&turn),
+                )?;
                 let mut parser = self.parser();
-                let completion =
-                    run_process(&self.guards, launch, &mut *parser, run, self.patience).await?;
+                let completion = run_process(
+                    &self.guards,
+                    launch,
+                    confinement,
+                    &mut *parser,
+                    run,
+                    self.patience,
+                )
+                .await?;
                 match turn.resume.take() {
                     Some(_) if completion == Completion::ResumeFailed => {
                         let note = "the session to go on with is gone; starting a fresh one";
@@ -94,6 +114,55 @@ impl Engine for CommandLine {
 
     fn parser(&self) -> Box<dyn Parser> {
         (self.dialect.parser)(&self.settings)
+    }
+}
+
+/// The lists of a command line's run, or of a look at it; `None`: it is not confined.
+pub fn confine(
+    settings: &EngineSettings,
+    dialect: &Dialect,
+    guards: &Guards,
+    program: &str,
+    env: &BTreeMap<String, String>,
+    turn: Option<&Turn>,
+) -> Result<Option<Confinement>, EngineError> {
+    let Some(policy) = guards.policy().filter(|_| settings.confine.unwrap_or(true)) else {
+        return Ok(None);
+    };
+    let own = (dialect.own)(env);
+    for directory in own.iter().filter(|path| path.extension().is_none()) {
+        // As it would itself at its first start; what is not there cannot be granted.
+        let _ = std::fs::create_dir_all(directory);
+    }
+    // Scripts of an interpreter, as settings have them; the words that Skep adds hold what users said.
+    let scripts = settings.argv.iter().skip(1).map(PathBuf::from);
+    let scripts = scripts.filter(|path| path.is_absolute() && path.exists());
+    let needs = Needs {
+        programs: std::iter::once(PathBuf::from(program))
+            .chain(scripts)
+            .collect(),
+        env: Some(env),
+        read: settings.read.clone(),
+        write: [own, settings.write.clone()].concat(),
+        work_dir: turn.map(|turn| turn.work_dir.as_path()),
+        own: turn.map(|turn| turn.media.clone()).unwrap_or_default(),
+        temp_dir: turn.map(|turn| turn.temp_dir.as_path()),
+    };
+    policy
+        .confine(&needs)
+        .map(Some)
+        .map_err(|why| EngineError::new("spawn_failed", why))
+}
+
+/// The directory that a variable names, or its usual place below the home directory.
+pub fn own_directory(
+    env: &BTreeMap<String, String>,
+    variable: &str,
+    usual: &str,
+) -> Option<PathBuf> {
+    match env.get(variable).filter(|path| path.starts_with('/')) {
+        Some(path) => Some(PathBuf::from(path)),
+        None => env.get("HOME").map(|home| Path::new(home).join(usual)),
     }
 }
 

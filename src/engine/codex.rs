@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::cli::{
-    Dialect, Reply, briefing, failure, is_session_id, number_at, program, prompt, text_at,
-    tool_call, tool_result,
+    Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
+    text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, VARIABLE_BYTES_MAX, environment};
 use super::process::Parser;
@@ -27,6 +27,11 @@ pub static DIALECT: Dialect = Dialect {
     program: "codex",
     variables: &["OPENAI_*", "CODEX_*"],
     launch,
+    own: |env| {
+        own_directory(env, "CODEX_HOME", ".codex")
+            .into_iter()
+            .collect()
+    },
     parser: |_| Box::<CodexParser>::default(),
 };
 

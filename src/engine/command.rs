@@ -17,6 +17,7 @@ pub static DIALECT: Dialect = Dialect {
     program: "",
     variables: &[],
     launch,
+    own: |_| Vec::new(),
     parser: |settings| match settings.output {
         Output::Text => Box::<TextParser>::default(),
         Output::Events => Box::<EventsParser>::default(),

@@ -14,11 +14,11 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::cli::Dialect;
+use super::cli::{Dialect, confine};
 use super::launch::{find_program, inherited};
 use super::settings::{EngineKind, EngineSettings};
 use super::{claude, codex, opencode};
-use crate::guard::{Guards, Spec};
+use crate::guard::{Confinement, Guards, Spec};
 
 /// How long a program may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +44,9 @@ pub struct EngineStatus {
     pub url: Option<String>,
     /// The models that it has, as far as it says.
     pub models: Vec<String>,
+    /// What keeps its programs, or those that its model runs, to their lists.
+    #[schemars(extend("example" = "confined by Landlock ABI 7"))]
+    pub confinement: Option<String>,
     /// Whether it can use its model; `None` where that does not apply.
     pub signed_in: Option<bool>,
     /// Why it cannot be used.
@@ -70,6 +73,7 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         path: None,
         url: None,
         models: Vec::new(),
+        confinement: None,
         signed_in: None,
         why_not: None,
         fix: None,
@@ -240,13 +244,12 @@ impl Versions {
             return known.clone();
         }
         let dialect = Dialect::of(settings.kind?)?;
-        let version = timeout(
-            VERSION_TIMEOUT,
-            ask(path, environment(settings, dialect), guards),
-        )
-        .await
-        .ok()
-        .flatten();
+        let env = environment(settings, dialect);
+        let confinement = confine(settings, dialect, guards, path, &env, None).ok()?;
+        let version = timeout(VERSION_TIMEOUT, ask(path, env, confinement, guards))
+            .await
+            .ok()
+            .flatten();
         self.lock().insert(key, version.clone());
         version
     }
@@ -257,12 +260,18 @@ impl Versions {
 }
 
 /// Under a guard like everything else that is started, so that it cannot leave anything behind either.
-async fn ask(path: &str, env: Environment, guards: &Arc<Guards>) -> Option<String> {
+async fn ask(
+    path: &str,
+    env: Environment,
+    confinement: Option<Confinement>,
+    guards: &Arc<Guards>,
+) -> Option<String> {
     let spec = Spec {
         argv: vec![path.to_owned(), "--version".to_owned()],
         env,
         cwd: PathBuf::from("/"),
         grace_period_ms: 0,
+        confinement,
     };
     let mut guarded = guards.start(&spec).await.ok()?;
     drop(guarded.stdin);

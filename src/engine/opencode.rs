@@ -7,8 +7,8 @@
 use serde_json::{Value, json};
 
 use super::cli::{
-    Dialect, Reply, briefing, failure, is_session_id, number_at, program, prompt, text_at,
-    tool_call, tool_result,
+    Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
+    text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
 use super::process::Parser;
@@ -36,6 +36,20 @@ pub static DIALECT: Dialect = Dialect {
         "XAI_API_KEY",
     ],
     launch,
+    own: |env| {
+        let places = [
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_DATA_HOME", ".local/share"),
+            ("XDG_STATE_HOME", ".local/state"),
+            ("XDG_CACHE_HOME", ".cache"),
+        ];
+        let places = places.map(|(variable, usual)| own_directory(env, variable, usual));
+        places
+            .into_iter()
+            .flatten()
+            .map(|place| place.join("opencode"))
+            .collect()
+    },
     parser: |_| Box::<OpencodeParser>::default(),
 };
 

@@ -10,7 +10,7 @@ use super::launch::Launch;
 use super::lines::{LINE_BYTES_MAX, Lines};
 use super::{EngineError, EngineEvent, Run};
 use crate::execution_log::{LogError, Stream};
-use crate::guard::{Control, Ended, Guarded, Guards, Spec};
+use crate::guard::{Confinement, Control, Ended, Guarded, Guards, Spec, landlock_abi, statement};
 
 /// What one read of a pipe takes: what a pipe holds.
 const READ_BYTES: usize = 64 * 1024;
@@ -74,6 +74,7 @@ pub enum Completion {
 pub async fn run_process(
     guards: &Arc<Guards>,
     launch: Launch,
+    confinement: Option<Confinement>,
     parser: &mut dyn Parser,
     run: &mut Run,
     patience: Patience,
@@ -87,6 +88,7 @@ pub async fn run_process(
         env: launch.env,
         cwd: launch.cwd,
         grace_period_ms: u64::try_from(patience.grace_period.as_millis()).unwrap_or(u64::MAX),
+        confinement,
     };
     let Guarded {
         pid,
@@ -110,6 +112,7 @@ pub async fn run_process(
         events: Vec::new(),
         has_result: false,
         failure: None,
+        confinement: spec.confinement.filter(|_| landlock_abi().is_some()),
         stopping: false,
         told_to_stop: false,
         deadline: None,
@@ -185,6 +188,8 @@ struct Process<'a> {
     events: Vec<EngineEvent>,
     has_result: bool,
     failure: Option<EngineError>,
+    /// What the kernel holds it to.
+    confinement: Option<Confinement>,
     /// The guard was told to end it, for whatever reason.
     stopping: bool,
     /// The supervisor wants its end.
@@ -344,6 +349,11 @@ impl Process<'_> {
             self.parser.end(&mut self.events);
             self.emit().await;
         }
+        let said = format!("{}\n{}", self.out.tail(), self.err.tail());
+        let denied = self.confinement.and_then(|lists| lists.denied(&said));
+        if let Some(hint) = &denied {
+            let _ = self.run.log.note(&format!("{}: {hint}", statement(true)));
+        }
         match self.failure {
             Some(failure) => Err(failure),
             None if self.has_result => Ok(Completion::Completed),
@@ -352,7 +362,11 @@ impl Process<'_> {
                 let words = self.out.tail();
                 let words = words.lines().filter(|line| !line.starts_with('{'));
                 let words: Vec<&str> = words.collect();
-                Err(unfinished(ended, &self.err.tail(), &words.join("\n")))
+                let mut error = unfinished(ended, &self.err.tail(), &words.join("\n"));
+                if let Some(hint) = denied {
+                    error.message = format!("{} ({hint})", error.message);
+                }
+                Err(error)
             }
         }
     }

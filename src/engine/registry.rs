@@ -10,7 +10,7 @@ use super::http::{HttpEngine, HttpParts};
 use super::process::Patience;
 use super::settings::{EngineKind, EngineSettings, LOCAL};
 use super::{Engine, EngineError, recover};
-use crate::guard::Guards;
+use crate::guard::{Guards, statement};
 
 /// The word for "whichever is there and signed in".
 pub const AUTO: &str = "auto";
@@ -153,10 +153,16 @@ impl Engines {
     /// All of them with what is known of each, by name.
     pub async fn list(&self) -> Vec<EngineStatus> {
         let statuses = self.entries.values().map(|entry| async {
+            let is_confined =
+                self.guards.policy().is_some() && entry.settings.confine.unwrap_or(true);
+            let confinement = Some(statement(is_confined));
             if let Some(model) = &entry.model {
-                return model.status().await;
+                let mut status = model.status().await;
+                status.confinement = confinement;
+                return status;
             }
             let mut status = status(&entry.settings);
+            status.confinement = confinement;
             // A program of the user's own need not know `--version`, and might do anything.
             if entry.settings.kind != Some(EngineKind::Command)
                 && let Some(path) = &status.path

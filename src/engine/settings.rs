@@ -1,9 +1,12 @@
 //! An engine as `skep.toml` describes it: the table `[engines.<name>]`.
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use url::Url;
+
+use crate::guard::Granted;
 
 /// The engine that is whichever model server answers on this machine.
 pub const LOCAL: &str = "local";
@@ -33,6 +36,14 @@ pub struct EngineSettings {
     /// How a `command` speaks.
     #[serde(default)]
     pub output: Output,
+    /// What its programs may read and run beside what all may.
+    #[serde(default)]
+    pub read: Vec<PathBuf>,
+    /// What its programs may write beside their work directory and their own configuration.
+    #[serde(default)]
+    pub write: Vec<PathBuf>,
+    /// Whether its programs are confined; they are unless this says no.
+    pub confine: Option<bool>,
     /// `http`: where the model server is. Without a path, `/v1` is meant.
     #[serde(default, deserialize_with = "url")]
     pub url: Option<Url>,
@@ -150,10 +161,22 @@ impl EngineSettings {
                 return Err(format!("env.{key} cannot be set"));
             }
         }
+        for path in self.read.iter().chain(&self.write) {
+            check_grant(path)?;
+        }
         self.check_http(kind, name)?;
         self.kind = Some(kind);
         name.clone_into(&mut self.name);
         Ok(self)
+    }
+
+    /// What its programs, or those that its model runs, may use.
+    pub fn granted(&self) -> Granted {
+        Granted {
+            confine: self.confine.unwrap_or(true),
+            read: self.read.clone(),
+            write: self.write.clone(),
+        }
     }
 
     fn check_http(&self, kind: EngineKind, name: &str) -> Result<(), String> {
@@ -213,6 +236,18 @@ impl EngineSettings {
             return Err("a price is US dollars for a million tokens, not negative".to_owned());
         }
         Ok(())
+    }
+}
+
+/// What `read` and `write` may hold: absolute paths, and such below the home directory as `~/…`.
+pub fn check_grant(path: &Path) -> Result<(), String> {
+    let is_plain = path.components().all(|part| part != Component::ParentDir);
+    match is_plain && (path.is_absolute() || path.starts_with("~")) {
+        true => Ok(()),
+        false => Err(format!(
+            "{:?} is no path that can be granted: it must begin with / or ~/ and hold no ..",
+            path.display().to_string()
+        )),
     }
 }
 

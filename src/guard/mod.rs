@@ -11,11 +11,15 @@
 //! guard that died without its report. Elsewhere there are no subreapers: the engine's process group is killed, and a
 //! process that left the group is not found.
 
+mod confinement;
+mod policy;
 mod process;
 mod protocol;
 mod server;
 mod tree;
 
+pub use confinement::{Confinement, landlock_abi, statement};
+pub use policy::{Granted, HOME, Needs, Policy, SYSTEM};
 pub use process::main;
 pub use protocol::{Ended, Spec, StartError};
 pub use server::{Control, Guarded, Guards};

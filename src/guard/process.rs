@@ -112,16 +112,21 @@ fn start(spec: &Spec, stdin: OwnedFd) -> Result<Pid, StartError> {
     let [program, arguments @ ..] = spec.argv.as_slice() else {
         return Err(StartError::new("there is no command"));
     };
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .envs(&spec.env)
         .current_dir(&spec.cwd)
         .process_group(0)
-        .stdin(Stdio::from(stdin))
-        .spawn()
-        .map(|child| Pid::from_child(&child))
-        .map_err(|error| StartError::new(format!("{program} cannot be started: {error}")))
+        .stdin(Stdio::from(stdin));
+    let child = match &spec.confinement {
+        Some(confinement) => confinement.spawn(&mut command)?,
+        None => command
+            .spawn()
+            .map_err(|error| StartError::new(format!("{program} cannot be started: {error}")))?,
+    };
+    Ok(Pid::from_child(&child))
 }
 
 fn report(mut control: &UnixStream, report: &Report) -> io::Result<()> {

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::confinement::Confinement;
+
 /// The most that a spec may take; Linux allows an `exec` a quarter of the stack, 2 MiB.
 pub(super) const SPEC_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most that a report takes.
@@ -30,6 +32,9 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub grace_period_ms: u64,
+    /// What it is held to; `None`: nothing but its user's rights.
+    #[serde(default)]
+    pub confinement: Option<Confinement>,
 }
 
 /// What the guard says.

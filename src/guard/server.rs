@@ -26,7 +26,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use super::protocol::{
     Ended, KILL, REPORT_BYTES_MAX, Report, SPEC_BYTES_MAX, STOP, Spec, StartError,
 };
-use super::{NOT_AN_ENGINE, SUBCOMMAND, tree};
+use super::{NOT_AN_ENGINE, Policy, SUBCOMMAND, tree};
 
 /// How long the server tries to kill what a dead guard left behind.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +42,7 @@ pub struct Guards {
     program: PathBuf,
     living: Mutex<HashSet<Pid>>,
     adopts: AtomicBool,
+    policy: Option<Policy>,
 }
 
 impl Guards {
@@ -60,7 +61,19 @@ impl Guards {
             program,
             living: Mutex::new(HashSet::new()),
             adopts: AtomicBool::new(false),
+            policy: None,
         }
+    }
+
+    /// The same with a policy for what they start; without one nothing is confined.
+    pub fn confining(mut self, policy: Option<Policy>) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How what they start is to be confined.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
     }
 
     /// Makes this process the one that inherits what a killed guard leaves behind. Does nothing where there are no

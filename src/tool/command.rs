@@ -1,5 +1,6 @@
 //! Running a program in the work directory.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Access, Context, Kind, Param, Tool, ToolError, ToolOutput, parse};
-use crate::guard::{Ended, Spec};
+use crate::guard::{Confinement, Ended, Needs, Spec, landlock_abi};
 
 /// What is kept of each of a program's outputs, half from its beginning and half from its end.
 pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
@@ -72,11 +73,13 @@ async fn run(cx: &Context, args: serde_json::Value) -> Result<ToolOutput, ToolEr
     if let Some(directory) = cx.temp_dir.to_str() {
         env.insert("TMPDIR".to_owned(), directory.to_owned());
     }
+    let confinement = confine(cx, &env).map_err(ToolError::Refused)?;
     let spec = Spec {
         argv,
         env,
         cwd: cx.work_dir.clone(),
         grace_period_ms: GRACE_PERIOD.as_millis() as u64,
+        confinement: confinement.clone(),
     };
     let mut guarded = cx
         .shared
@@ -138,7 +141,27 @@ async fn run(cx: &Context, args: serde_json::Value) -> Result<ToolOutput, ToolEr
     if cx.stop.is_cancelled() {
         return Err(ToolError::Unavailable("it was stopped".to_owned()));
     }
-    Ok(ToolOutput::new(text(&result, limit), &result))
+    let mut text = text(&result, limit);
+    let said = format!("{}\n{}", result.stdout, result.stderr);
+    let confinement = confinement.filter(|_| result.code != Some(0) && landlock_abi().is_some());
+    if let Some(hint) = confinement.and_then(|lists| lists.denied(&said)) {
+        text.push_str(&format!("\n\n{hint}"));
+    }
+    Ok(ToolOutput::new(text, &result))
+}
+
+/// Nothing that the model names is on the lists; `None`: it is not confined.
+fn confine(cx: &Context, env: &BTreeMap<String, String>) -> Result<Option<Confinement>, String> {
+    let needs = Needs {
+        env: Some(env),
+        work_dir: Some(&cx.work_dir),
+        temp_dir: Some(&cx.temp_dir),
+        read: cx.granted.read.clone(),
+        write: cx.granted.write.clone(),
+        ..Needs::default()
+    };
+    let policy = cx.shared.guards.policy().filter(|_| cx.granted.confine);
+    policy.map(|policy| policy.confine(&needs)).transpose()
 }
 
 fn check(argv: &[String]) -> Result<(), ToolError> {

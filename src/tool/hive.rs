@@ -70,6 +70,7 @@ impl Hive {
                 session_id: None,
                 temp_dir: work_dir.clone(),
                 work_dir,
+                granted: Default::default(),
                 may_fetch: false,
                 stop: Default::default(),
             },

@@ -34,7 +34,7 @@ pub use params::{Kind, Param};
 pub use permission::{Decision, Permissions};
 
 use crate::data_dir::DataDir;
-use crate::guard::Guards;
+use crate::guard::{Granted, Guards};
 use crate::journal::Journal;
 use crate::model::{Millis, SessionId, WorkerId};
 use crate::store::Store;
@@ -184,6 +184,8 @@ pub struct Context {
     pub work_dir: PathBuf,
     /// A directory for what need not stay.
     pub temp_dir: PathBuf,
+    /// What programs may use beside the work directory.
+    pub granted: Granted,
     /// Whether the public internet may be asked.
     pub may_fetch: bool,
     /// Cancelled when the call has to end before its time.

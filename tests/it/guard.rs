@@ -23,6 +23,7 @@ fn sh(script: &str) -> Spec {
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         cwd: PathBuf::from("/"),
         grace_period_ms: 300,
+        confinement: None,
     }
 }
 

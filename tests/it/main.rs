@@ -6,6 +6,7 @@ mod auth;
 mod base_path;
 mod bench;
 mod cli;
+mod confinement;
 mod conformance;
 mod conventions;
 mod copies;

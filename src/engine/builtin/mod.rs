@@ -60,6 +60,7 @@ impl Engine for Builtin {
                 session_id: turn.session_id,
                 work_dir: turn.work_dir.clone(),
                 temp_dir: turn.temp_dir.clone(),
+                granted: Default::default(),
                 may_fetch: false,
                 stop: Default::default(),
             };

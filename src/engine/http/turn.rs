@@ -90,6 +90,7 @@ impl<'a> Talk<'a> {
             session_id: turn.session_id,
             work_dir: turn.work_dir.clone(),
             temp_dir: turn.temp_dir.clone(),
+            granted: engine.settings.granted(),
             may_fetch: engine.settings.fetch == Some(true),
             stop: stopping.clone(),
         };

@@ -1,0 +1,413 @@
+//! Which paths are on the two lists.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::confinement::Confinement;
+
+/// What every confined process may read and run: the system, and what runtimes ask it about the machine.
+pub const SYSTEM: [&str; 19] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/opt",
+    "/nix/store",
+    "/snap",
+    "/run/current-system",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/proc",
+    "/sys/fs/cgroup",
+    "/sys/devices/system",
+    "/sys/kernel/mm/transparent_hugepage",
+    "/home/linuxbrew/.linuxbrew",
+];
+
+/// The same below the home directory: where people install tools, and what tools are told of their user. Nothing here
+/// holds a secret.
+pub const HOME: [&str; 26] = [
+    ".asdf",
+    ".bun",
+    ".cargo/bin",
+    ".cargo/config.toml",
+    ".cargo/env",
+    ".cargo/git",
+    ".cargo/registry",
+    ".config/git",
+    ".deno",
+    ".gitconfig",
+    ".local/bin",
+    ".local/lib",
+    ".local/share/claude",
+    ".local/share/fnm",
+    ".local/share/mise",
+    ".local/share/pnpm",
+    ".local/share/uv",
+    ".npm-global",
+    ".nvm",
+    ".opencode/bin",
+    ".pyenv",
+    ".rbenv",
+    ".rustup",
+    ".sdkman",
+    ".volta",
+    "go",
+];
+
+/// What no setting grants.
+const WITHHELD: [&str; 2] = [".ssh", ".gnupg"];
+
+/// Variables that name certificates.
+const CERTIFICATES: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+
+/// How engines are confined on this machine.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    home: Option<PathBuf>,
+    data: PathBuf,
+    /// The data directory and what else is nobody's.
+    withheld: Vec<PathBuf>,
+    base: Confinement,
+}
+
+/// What the settings of an engine say of its programs' confinement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Whether there is any.
+    pub confine: bool,
+    /// What they may read and run as well.
+    pub read: Vec<PathBuf>,
+    /// What they may write as well.
+    pub write: Vec<PathBuf>,
+}
+
+impl Default for Granted {
+    fn default() -> Self {
+        Self {
+            confine: true,
+            read: Vec::new(),
+            write: Vec::new(),
+        }
+    }
+}
+
+/// What one engine needs beside what all may use.
+#[derive(Debug, Default)]
+pub struct Needs<'a> {
+    /// Files whose whole installation it needs to run: the program, scripts. Never from a model or a message.
+    pub programs: Vec<PathBuf>,
+    /// Its environment: `PATH` and certificates count.
+    pub env: Option<&'a BTreeMap<String, String>>,
+    /// What else it may read.
+    pub read: Vec<PathBuf>,
+    /// What it may write: its own configuration, and what settings grant.
+    pub write: Vec<PathBuf>,
+    /// The directory it works in; `None`: none.
+    pub work_dir: Option<&'a Path>,
+    /// A directory for this run alone, to be written.
+    pub temp_dir: Option<&'a Path>,
+    /// Attachments: readable although they are in the data directory.
+    pub own: Vec<PathBuf>,
+}
+
+impl Policy {
+    /// With the data directory, and what the settings grant to all.
+    pub fn new(data: &Path, home: Option<&Path>, read: &[PathBuf], write: &[PathBuf]) -> Self {
+        let home = home.map(resolved);
+        let data = resolved(data);
+        let mut policy = Self {
+            withheld: Vec::new(),
+            base: Confinement::default(),
+            home,
+            data,
+        };
+        policy.withheld.push(policy.data.clone());
+        let private = policy.home.iter();
+        let private = private.flat_map(|home| WITHHELD.map(|name| resolved(&home.join(name))));
+        policy.withheld.extend(private.collect::<Vec<_>>());
+
+        let tools = policy.home.iter();
+        let tools = tools.flat_map(|home| HOME.map(|name| home.join(name)));
+        let tools: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).chain(tools).collect();
+        let mut granted = Confinement::default();
+        for path in tools.iter().chain(read) {
+            policy.grant(path, &mut granted.read);
+        }
+        for path in write {
+            policy.grant(path, &mut granted.write);
+        }
+        policy.base = granted;
+        policy
+    }
+
+    /// The lists of one run. `Err` is why its work directory cannot be one.
+    pub fn confine(&self, needs: &Needs<'_>) -> Result<Confinement, String> {
+        let mut lists = self.base.clone();
+        for program in &needs.programs {
+            self.grant_program(program, &mut lists.read);
+        }
+        if let Some(env) = needs.env {
+            let path = env.get("PATH").map(String::as_str).unwrap_or_default();
+            for directory in std::env::split_paths(path).filter(|path| path.is_absolute()) {
+                self.grant_program(&directory.join("*"), &mut lists.read);
+            }
+            for name in CERTIFICATES {
+                if let Some(path) = env.get(name) {
+                    self.grant(Path::new(path), &mut lists.read);
+                }
+            }
+        }
+        for path in &needs.read {
+            self.grant(path, &mut lists.read);
+        }
+        for path in &needs.write {
+            self.grant(path, &mut lists.write);
+        }
+        lists.read.extend(needs.own.iter().cloned());
+        lists.write.extend(needs.temp_dir.map(Path::to_owned));
+        if let Some(directory) = needs.work_dir {
+            lists.write.push(self.work_dir(directory)?);
+        }
+        // What is not UTF-8 cannot be passed on.
+        for list in [&mut lists.read, &mut lists.write] {
+            list.retain(|path| path.to_str().is_some());
+            list.sort_unstable();
+            list.dedup();
+        }
+        Ok(lists)
+    }
+
+    /// The directory as it is now: a link may have taken its place since it was given to a worker.
+    fn work_dir(&self, directory: &Path) -> Result<PathBuf, String> {
+        let refused = |why: &str| Err(format!("the work directory {} {why}", directory.display()));
+        let real = resolved(directory);
+        if real.parent().is_none() || self.home.as_ref() == Some(&real) {
+            return refused("has become the root or the home directory");
+        }
+        if self.withheld.iter().any(|path| path.starts_with(&real)) {
+            return refused("has come to hold what is nobody's");
+        }
+        let own = match (directory.parent(), directory.file_name()) {
+            (Some(parent), Some(name)) => resolved(parent).join(name),
+            _ => directory.to_owned(),
+        };
+        let is_inside = self.withheld.iter().any(|path| real.starts_with(path));
+        if is_inside && (own != real || !self.is_skeps_own(&real)) {
+            return refused("leads to what is nobody's");
+        }
+        Ok(real)
+    }
+
+    /// Whether Skep makes work directories there.
+    fn is_skeps_own(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.data).ok();
+        below.is_some_and(|below| below.starts_with("workers"))
+    }
+
+    /// Grants a path without what is withheld below it.
+    fn grant(&self, path: &Path, list: &mut Vec<PathBuf>) {
+        let path = match (path.strip_prefix("~"), &self.home) {
+            (Ok(below), Some(home)) => home.join(below),
+            (Ok(_), None) => return,
+            (Err(_), _) => path.to_owned(),
+        };
+        self.grant_resolved(resolved(&path), list);
+    }
+
+    fn grant_resolved(&self, path: PathBuf, list: &mut Vec<PathBuf>) {
+        if self
+            .withheld
+            .iter()
+            .any(|withheld| path.starts_with(withheld))
+        {
+            return;
+        }
+        if !self
+            .withheld
+            .iter()
+            .any(|withheld| withheld.starts_with(&path))
+        {
+            list.push(path);
+            return;
+        }
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            // Where a link leads is granted there, or not at all.
+            if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+                self.grant_resolved(entry.path(), list);
+            }
+        }
+    }
+
+    /// Grants the installation that a file belongs to: its directory, the libraries beside its `bin`, all of its
+    /// `node_modules`; the same for the file that a link means. In the home directory or above it: the file alone.
+    fn grant_program(&self, file: &Path, list: &mut Vec<PathBuf>) {
+        for file in [file.to_owned(), resolved(file)] {
+            let Some(directory) = file.parent() else {
+                continue;
+            };
+            let modules = file
+                .ancestors()
+                .filter(|path| path.file_name().is_some_and(|name| name == "node_modules"))
+                .last();
+            if let Some(modules) = modules {
+                self.grant(modules, list);
+            }
+            let directory = resolved(directory);
+            if self.is_too_much(&directory) {
+                self.grant(&file, list);
+                continue;
+            }
+            let prefix = directory.parent().filter(|_| directory.ends_with("bin"));
+            if let Some(prefix) = prefix.filter(|prefix| !self.is_too_much(prefix)) {
+                self.grant(&prefix.join("lib"), list);
+                self.grant(&prefix.join("libexec"), list);
+            }
+            self.grant_resolved(directory, list);
+        }
+    }
+
+    fn is_too_much(&self, directory: &Path) -> bool {
+        let home = self.home.as_ref();
+        directory.parent().is_none() || home.is_some_and(|home| home.starts_with(directory))
+    }
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(path) = fs::canonicalize(path) {
+        return path;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => resolved(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Machine {
+        _directory: tempfile::TempDir,
+        home: PathBuf,
+        data: PathBuf,
+    }
+
+    fn machine() -> Machine {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().canonicalize().unwrap().join("home");
+        let data = home.join("hive");
+        for path in [
+            ".ssh",
+            "hive/keys",
+            "hive/workers/w",
+            "project",
+            "tool/bin",
+            "tool/lib",
+        ] {
+            fs::create_dir_all(home.join(path)).unwrap();
+        }
+        Machine {
+            _directory: directory,
+            home,
+            data,
+        }
+    }
+
+    impl Machine {
+        fn policy(&self, read: &[&str]) -> Policy {
+            let read: Vec<PathBuf> = read.iter().map(PathBuf::from).collect();
+            Policy::new(&self.data, Some(&self.home), &read, &[])
+        }
+    }
+
+    /// Whether a path is below one of the list.
+    fn covers(list: &[PathBuf], path: &Path) -> bool {
+        list.iter().any(|granted| path.starts_with(granted))
+    }
+
+    #[test]
+    fn whoever_grants_everything_grants_no_secret() {
+        let machine = machine();
+        for everything in ["/", "~/", "~/hive", "~/.ssh"] {
+            let lists = machine
+                .policy(&[everything])
+                .confine(&Needs::default())
+                .unwrap();
+            for secret in ["hive/keys/signing.key", "hive/journal", ".ssh/id_ed25519"] {
+                assert!(
+                    !covers(&lists.read, &machine.home.join(secret)),
+                    "{everything}: {secret}"
+                );
+            }
+            let project = machine.home.join("project/x");
+            assert_eq!(
+                covers(&lists.read, &project),
+                everything.len() < 3,
+                "{everything}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_brings_its_installation_and_not_the_home_directory() {
+        let machine = machine();
+        let home = &machine.home;
+        let lists = |program: &str| {
+            let needs = Needs {
+                programs: vec![home.join(program)],
+                ..Needs::default()
+            };
+            machine.policy(&[]).confine(&needs).unwrap().read
+        };
+        let tool = lists("tool/bin/agent");
+        assert!(
+            covers(&tool, &home.join("tool/bin/agent")) && covers(&tool, &home.join("tool/lib/x"))
+        );
+        assert!(!covers(&tool, &home.join("tool/secret")));
+        let script = lists("agent.sh");
+        assert!(covers(&script, &home.join("agent.sh")) && !covers(&script, &home.join("other")));
+        let modules = lists("n/node_modules/.bin/agent");
+        assert!(covers(&modules, &home.join("n/node_modules/agent/cli.js")));
+    }
+
+    #[test]
+    fn a_work_directory_that_leads_elsewhere_is_none() {
+        let machine = machine();
+        let policy = machine.policy(&[]);
+        let confine = |path: &Path| {
+            policy.confine(&Needs {
+                work_dir: Some(path),
+                ..Needs::default()
+            })
+        };
+        for good in ["hive/workers/w", "project"] {
+            let path = machine.home.join(good);
+            assert_eq!(confine(&path).unwrap().write, [path]);
+        }
+        for (name, target) in [
+            ("a", "."),
+            ("b", ".."),
+            ("c", "hive/keys"),
+            ("d", ".ssh"),
+            ("e", "/"),
+        ] {
+            let link = machine.home.join(name);
+            std::os::unix::fs::symlink(machine.home.join(target), &link).unwrap();
+            assert!(confine(&link).is_err(), "{target}");
+        }
+        let swapped = machine.home.join("hive/workers/s");
+        std::os::unix::fs::symlink(machine.home.join("hive/workers/w"), &swapped).unwrap();
+        assert!(confine(&swapped).is_err());
+        for bad in ["hive", "hive/keys"] {
+            assert!(confine(&machine.home.join(bad)).is_err(), "{bad}");
+        }
+    }
+}
