@@ -49,6 +49,7 @@ pub mod http;
 pub mod journal;
 pub mod metrics;
 pub mod model;
+mod open_files;
 pub mod openapi;
 pub mod outbound;
 pub mod render;

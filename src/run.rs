@@ -36,6 +36,7 @@ use crate::journal::{
 };
 use crate::metrics::Metrics;
 use crate::model::{Account, Ids};
+use crate::open_files;
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
 use crate::tool::{EngineInfo, Shared};
@@ -143,6 +144,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     panics::install_hook();
     keep_memory_private();
+    let open_files_before = open_files::raise();
     let config = Arc::new(config);
     if let Some(password) = &first_password
         && !config.data.join("journal").exists()
@@ -187,8 +189,10 @@ pub async fn run(
     let guards = Arc::new(
         Guards::new()
             .map_err(io_error("find the program itself"))?
-            .confining(config.policy()),
+            .confining(config.policy())
+            .open_files(open_files_before),
     );
+    guards.keep_spare();
     let confinement = statement(guards.policy().is_some());
     match landlock_abi() {
         Some(_) => tracing::debug!("engines and tools are {confinement}"),
@@ -197,7 +201,7 @@ pub async fn run(
     if let Err(error) = guards.adopt_orphans() {
         tracing::warn!(%error, "orphans of a killed guard cannot be adopted on this system");
     }
-    let engines = engines(&config, &store, &journal, &data, guards);
+    let engines = engines(&config, &store, &journal, &data, guards.clone());
     let parts = Parts {
         data: data.clone(),
         store: store.clone(),
@@ -298,6 +302,7 @@ pub async fn run(
     }
     supervisor.close().await;
     let _ = supervising.await;
+    guards.dismiss_spare().await;
     journal.close().await;
     remove_control(&data);
     tracing::info!("stopped");

@@ -155,6 +155,8 @@ pub async fn run_process(
             }
         }
     }
+    // Now, and not while an engine starts: that would slow it down.
+    guards.replenish();
     process.conclude(ended.unwrap_or_default()).await
 }
 

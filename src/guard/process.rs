@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, sets
 
 use super::protocol::{Ended, KILL, Report, SPEC_BYTES_MAX, STOP, Spec, StartError};
 use super::tree;
+use crate::open_files;
 
 /// How long killing is tried before the guard reports survivors.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +48,9 @@ fn guard() -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
     }
 
+    if let Some(soft) = std::env::args().nth(2).and_then(|soft| soft.parse().ok()) {
+        open_files::lower(soft);
+    }
     let (spec, stdin) = receive(&control)?;
     match start(&spec, stdin) {
         Ok(engine) => {

@@ -40,6 +40,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Guards {
     program: PathBuf,
+    /// The soft limit of open files that engines are given, where it is not this process's own.
+    open_files: Option<u64>,
+    spare: Mutex<Spare>,
     living: Mutex<HashSet<Pid>>,
     adopts: AtomicBool,
     policy: Option<Policy>,
@@ -59,6 +62,8 @@ impl Guards {
     pub fn running(program: PathBuf) -> Self {
         Self {
             program,
+            open_files: None,
+            spare: Mutex::new(Spare::NotKept),
             living: Mutex::new(HashSet::new()),
             adopts: AtomicBool::new(false),
             policy: None,
@@ -74,6 +79,42 @@ impl Guards {
     /// How what they start is to be confined.
     pub fn policy(&self) -> Option<&Policy> {
         self.policy.as_ref()
+    }
+
+    /// Gives engines this soft limit of open files, or this process's own.
+    pub fn open_files(mut self, soft: Option<u64>) -> Self {
+        self.open_files = soft;
+        self
+    }
+
+    /// From now on one guard waits for the next engine, once one was needed: what the start of Skep's own binary takes
+    /// is then no part of a message's wait.
+    pub fn keep_spare(&self) {
+        *self.spare() = Spare::Missing;
+    }
+
+    /// Starts the guard that waits, if it is missing, in a while.
+    pub fn replenish(self: &Arc<Self>) {
+        let guards = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut spare = guards.spare();
+            if matches!(*spare, Spare::Missing) {
+                match guards.spawn() {
+                    Ok(waiting) => *spare = Spare::Ready(Box::new(waiting)),
+                    Err(error) => tracing::debug!(%error, "no guard could be started ahead"),
+                }
+            }
+        });
+    }
+
+    /// Ends the guard that waits, for good.
+    pub async fn dismiss_spare(&self) {
+        let spare = std::mem::replace(&mut *self.spare(), Spare::NotKept);
+        if let Spare::Ready(mut waiting) = spare {
+            // Nothing is below it.
+            waiting.control.abandon();
+            waiting.control.take_leave().await;
+        }
     }
 
     /// Makes this process the one that inherits what a killed guard leaves behind. Does nothing where there are no
@@ -99,7 +140,7 @@ impl Guards {
                 bytes.len()
             )));
         }
-        let (mut guarded, sent) = self.spawn(&bytes).map_err(failed)?;
+        let (mut guarded, sent) = self.hand_over(&bytes).map_err(failed)?;
         // A guard that dies right here closes its end; then the report below is what fails.
         let _ = guarded.control.commands.write_all(&bytes[sent..]).await;
         match guarded.control.next_report().await {
@@ -116,20 +157,43 @@ impl Guards {
         }
     }
 
-    /// Returns how much of the spec is on its way already.
-    fn spawn(self: &Arc<Self>, spec: &[u8]) -> io::Result<(Guarded, usize)> {
+    /// Gives the spec to a guard. Returns how much of it is on its way already.
+    fn hand_over(self: &Arc<Self>, spec: &[u8]) -> io::Result<(Guarded, usize)> {
+        let (engine_stdin, stdin) = io::pipe()?;
+        let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin))?;
+        let send = |waiting: Waiting| -> io::Result<(Waiting, usize)> {
+            let socket: &UnixStream = waiting.control.commands.as_ref();
+            let sent = send_first(socket.as_fd(), spec, engine_stdin.as_fd())?;
+            Ok((waiting, sent))
+        };
+        // One that something has killed meanwhile takes nothing, so nothing is run twice.
+        let taken = self.take_spare().and_then(|spare| send(spare).ok());
+        let (waiting, sent) = match taken {
+            Some(taken) => taken,
+            None => send(self.spawn()?)?,
+        };
+        let guarded = Guarded {
+            pid: 0,
+            stdin,
+            stdout: waiting.stdout,
+            stderr: waiting.stderr,
+            control: waiting.control,
+        };
+        Ok((guarded, sent))
+    }
+
+    /// A guard that waits for its spec.
+    fn spawn(self: &Arc<Self>) -> io::Result<Waiting> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let (engine_stdin, stdin) = io::pipe()?;
-        let sent = send_first(&ours, spec, engine_stdin.as_fd())?;
         let (reports, commands) = UnixStream::from_std(ours)?.into_split();
-        let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin))?;
         let children = signal(SignalKind::child())?;
 
         // Under the lock, so that a sweep never takes a newborn guard for an orphan.
         let mut living = self.living();
         let mut child = Command::new(&self.program)
             .arg(SUBCOMMAND)
+            .args(self.open_files.map(|soft| soft.to_string()))
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
@@ -152,14 +216,26 @@ impl Guards {
             child,
             guards: Arc::clone(self),
         };
-        let guarded = Guarded {
-            pid: 0,
-            stdin,
+        Ok(Waiting {
             stdout,
             stderr,
             control,
-        };
-        Ok((guarded, sent))
+        })
+    }
+
+    fn take_spare(&self) -> Option<Waiting> {
+        let mut spare = self.spare();
+        match std::mem::replace(&mut *spare, Spare::Missing) {
+            Spare::Ready(waiting) => Some(*waiting),
+            other => {
+                *spare = other;
+                None
+            }
+        }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Spare> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn living(&self) -> MutexGuard<'_, HashSet<Pid>> {
@@ -201,7 +277,7 @@ impl Guards {
 
 /// The length of the spec, with it the engine's standard input, and as much of the spec as the socket holds: it waits
 /// there for the guard, which need not wait for us then. Returns how much that was.
-fn send_first(socket: &StdUnixStream, spec: &[u8], stdin: BorrowedFd<'_>) -> io::Result<usize> {
+fn send_first(socket: BorrowedFd<'_>, spec: &[u8], stdin: BorrowedFd<'_>) -> io::Result<usize> {
     let length = u32::try_from(spec.len())
         .map_err(|_| io::ErrorKind::InvalidInput)?
         .to_le_bytes();
@@ -213,6 +289,22 @@ fn send_first(socket: &StdUnixStream, spec: &[u8], stdin: BorrowedFd<'_>) -> io:
     let sent = sendmsg(socket, &parts, &mut ancillary, SendFlags::empty())?;
     sent.checked_sub(length.len())
         .ok_or_else(|| io::Error::other("a new socket took less than four bytes"))
+}
+
+/// A guard that has no engine yet.
+#[derive(Debug)]
+struct Waiting {
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    control: Control,
+}
+
+/// The one guard that may be started ahead.
+#[derive(Debug)]
+enum Spare {
+    NotKept,
+    Missing,
+    Ready(Box<Waiting>),
 }
 
 /// A running engine: its pipes, and its guard.

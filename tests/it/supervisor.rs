@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::support::engine::{settings, settings_with};
 use crate::support::server::signal;
-use crate::support::{PATIENCE, TestServer, User, processes};
+use crate::support::{PATIENCE, TestServer, User, eventually, processes};
 
 /// The longest that anything of an engine may outlive the server.
 const ORPHANS_GONE: Duration = Duration::from_secs(5);
@@ -723,6 +723,10 @@ async fn an_engine_does_not_outlive_its_killed_guard() {
 }
 
 fn guard_of(server: u32) -> u32 {
+    *guards_of(server).first().expect("a guard")
+}
+
+fn guards_of(server: u32) -> Vec<u32> {
     let children = std::fs::read_dir(format!("/proc/{server}/task"))
         .unwrap()
         .flatten()
@@ -736,5 +740,81 @@ fn guard_of(server: u32) -> u32 {
         let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&cmdline).contains("guard")
     };
-    children.into_iter().find(is_guard).expect("a guard")
+    children.filter(is_guard).collect()
+}
+
+/// The guard that waits for the next engine is missed by nobody when it is killed or stopped, and never outlives the
+/// server.
+#[tokio::test]
+async fn the_guard_that_waits_is_replaced_and_goes_with_the_server() {
+    let server = TestServer::with(&settings()).await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    assert_eq!(user.ask(&chat, "say one").await.text(), "one");
+    let first = waiting_guard(&server).await;
+    assert_eq!(user.ask(&chat, "say two").await.text(), "two");
+    let killed = waiting_guard(&server).await;
+    assert_ne!(first, killed, "it was used");
+    signal(killed, Signal::KILL);
+    eventually("the guard is dead", PATIENCE, || is_gone(killed)).await;
+    assert_eq!(user.ask(&chat, "say three").await.text(), "three");
+    signal(waiting_guard(&server).await, Signal::STOP);
+    assert_eq!(user.ask(&chat, "say four").await.text(), "four");
+    let waiting = waiting_guard(&server).await;
+    let stopped = server.stop().await;
+    assert!(is_gone(waiting).is_some(), "a server that ended left it");
+
+    let server = stopped.start().await;
+    let user = user.at(&server);
+    assert_eq!(user.ask(&chat, "say five").await.text(), "five");
+    let waiting = waiting_guard(&server).await;
+    server.kill().await;
+    eventually("the guard is gone", ORPHANS_GONE, || is_gone(waiting)).await;
+}
+
+/// The guard of a server that runs nothing.
+async fn waiting_guard(server: &TestServer) -> u32 {
+    eventually("a guard that waits", PATIENCE, || {
+        guards_of(server.pid()).first().copied()
+    })
+    .await
+}
+
+/// `Some` for a process that is no more, or only its name.
+fn is_gone(pid: u32) -> Option<()> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    (stat.is_empty() || stat.contains(") Z ")).then_some(())
+}
+
+/// The server may have ten thousand streams open; an engine has the limit that Skep was started with.
+#[tokio::test]
+async fn the_server_raises_its_limit_of_open_files_and_engines_do_not_inherit_that() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let soft = current.or(maximum).unwrap_or(1 << 20) - 1;
+    let lowered = Rlimit {
+        current: Some(soft),
+        maximum,
+    };
+    setrlimit(Resource::Nofile, lowered).unwrap();
+    let engine =
+        "[engines.limit]\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"ulimit -Sn\"]\n";
+    let server = TestServer::with(engine).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let limits = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let hard = maximum.map_or("unlimited".to_owned(), |hard| hard.to_string());
+    let words: Vec<&str> = limits.split_whitespace().collect();
+    assert_eq!(words[3..5], [&hard, &hard]);
+
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "limit").await;
+    // The second one's guard waited for it.
+    for _ in 0..2 {
+        assert_eq!(
+            user.ask(&chat, "how many?").await.text().trim(),
+            soft.to_string()
+        );
+    }
 }
