@@ -23,6 +23,7 @@ pub mod streams;
 mod submit;
 mod system;
 mod tokens;
+mod v1;
 mod work_dir;
 mod workers;
 
@@ -33,7 +34,7 @@ use crate::command::{
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
     Conflict, ExpiredToken, Forbidden, Held, InvalidCredentials, InvalidToken, MissingToken,
-    WorkDirNotOwned,
+    NotFound, UpstreamUnavailable, WorkDirNotOwned,
 };
 use crate::http::{Route, delete, get, patch, post, put};
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
@@ -263,5 +264,19 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/api/stream", streams::stream_all)
             .query::<bool>("html", streams::HTML)
             .streams(events::all),
+        get("/v1/models", v1::list_models)
+            .rate("chat")
+            .answers::<v1::ModelList>(200),
+        get("/v1/models/{model}", v1::get_model)
+            .rate("chat")
+            .answers::<v1::Model>(200),
+        post("/v1/chat/completions", v1::create_chat_completion)
+            .scope("chat")
+            .rate("chat")
+            .takes::<v1::ChatCompletionRequest>(
+                r#"{"model": "bee", "messages": [{"role": "user", "content": "Hello, what can you do?"}]}"#,
+            )
+            .answers::<v1::ChatCompletion>(200)
+            .refuses(&[NotFound, Conflict, Held, UpstreamUnavailable]),
     ]
 }

@@ -12,6 +12,7 @@ use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::envelope::Envelope;
 use super::request_id::RequestId;
 use super::response::Response;
 
@@ -279,8 +280,18 @@ impl ApiError {
         &self.0.message
     }
 
+    /// The facts that a program can use.
+    pub fn facts(&self) -> &Value {
+        &self.0.details
+    }
+
     /// Makes the answer and writes the cause, if there is one, into the log: once, and only here.
     pub fn into_response(self, request_id: &RequestId) -> Response {
+        self.into_enveloped(Envelope::Own, request_id)
+    }
+
+    /// The same, in the form that the clients of another protocol read.
+    pub fn into_enveloped(self, envelope: Envelope, request_id: &RequestId) -> Response {
         let Inner {
             code,
             message,
@@ -310,7 +321,11 @@ impl ApiError {
             _ => {}
         }
         set.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.set_body(body(code, &message, details, request_id).into());
+        let body = match envelope {
+            Envelope::Own => body(code, &message, details, request_id),
+            other => other.wrap(code, &message, &details, request_id),
+        };
+        response.set_body(body.into());
         response
     }
 }

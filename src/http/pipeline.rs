@@ -20,6 +20,7 @@ use super::assets::Assets;
 use super::base_path::BasePath;
 use super::body::Body;
 use super::compression::{self, Encoding};
+use super::envelope::Envelope;
 use super::error::{ApiError, ErrorCode};
 use super::forwarded::Proxies;
 use super::idempotency::{InProgress, Kept, Once, Turn, replayed};
@@ -141,15 +142,17 @@ impl<S: Authenticate> Pipeline<S> {
 
         let mut cross_origin = None;
         let mut metrics = &self.unrouted.other;
+        let mut envelope = Envelope::Own;
         let outcome = match self.base_path.take_off(&mut parts) {
             Some(elsewhere) => Ok(elsewhere),
             None => {
+                envelope = Envelope::of(parts.uri.path());
                 let decided = self.decide(parts, body, peer, &id, &mut cross_origin, &mut metrics);
                 decided.await
             }
         };
 
-        let mut response = outcome.unwrap_or_else(|error| error.into_response(&id));
+        let mut response = outcome.unwrap_or_else(|error| error.into_enveloped(envelope, &id));
         compression::compress(encoding, &mut response).await;
         self.add_headers(&mut response, &id, cross_origin);
         if https_only {
@@ -211,6 +214,7 @@ impl<S: Authenticate> Pipeline<S> {
             once: None,
             id: id.clone(),
             closing: self.closing.clone(),
+            left: CancellationToken::new(),
         };
         let mut said = Vec::new();
         if let Some(deprecation) = &route.policy.deprecated {
@@ -310,18 +314,23 @@ impl<S: Authenticate> Pipeline<S> {
     ) -> Result<Response, ApiError> {
         let safe = *request.method() == Method::GET;
         let id = request.id.clone();
+        let left = request.left.clone();
         let handler = AssertUnwindSafe(route.call(Arc::clone(&self.state), request)).catch_unwind();
         let handler = REQUEST.scope(id, handler);
         let outcome = if safe {
             handler.await
         } else {
             let running = self.running.enter();
-            Whole::new(async move {
+            // The client that leaves drops this; the handler goes on and may look.
+            let here = left.drop_guard();
+            let outcome = Whole::new(async move {
                 let outcome = handler.await;
                 drop((running, turn));
                 outcome
             })
-            .await
+            .await;
+            here.disarm();
+            outcome
         };
         // The panic itself was logged where it happened, with this request's id.
         outcome.unwrap_or_else(|_| Err(ApiError::panicked()))

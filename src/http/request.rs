@@ -33,6 +33,7 @@ pub struct Request {
     pub(super) once: Option<Once>,
     pub(super) id: RequestId,
     pub(super) closing: CancellationToken,
+    pub(super) left: CancellationToken,
 }
 
 impl Request {
@@ -100,6 +101,12 @@ impl Request {
     /// Cancelled when the server goes down: an answer that stays open ends then.
     pub fn closing(&self) -> &CancellationToken {
         &self.closing
+    }
+
+    /// Cancelled when the client hangs up before it is answered. A handler that may change something goes on then; one
+    /// whose work is for this client alone may end it.
+    pub fn left(&self) -> &CancellationToken {
+        &self.left
     }
 
     /// What an earlier step found out about this request, by its type.

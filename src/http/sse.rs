@@ -76,7 +76,24 @@ pub fn respond(
     respond_with(HEARTBEAT, closing, frames)
 }
 
+/// The same without anything before the first frame, for clients that take every field for an event of theirs.
+pub fn respond_bare(
+    closing: &CancellationToken,
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    answer(true, HEARTBEAT, closing, frames)
+}
+
 fn respond_with(
+    heartbeat: Duration,
+    closing: &CancellationToken,
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    answer(false, heartbeat, closing, frames)
+}
+
+fn answer(
+    opened: bool,
     heartbeat: Duration,
     closing: &CancellationToken,
     frames: impl Stream<Item = Bytes> + Send + 'static,
@@ -84,7 +101,7 @@ fn respond_with(
     let mut beat = interval_at(Instant::now() + heartbeat, heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let events = Events {
-        opened: false,
+        opened,
         frames: Box::pin(frames),
         beat,
         closed: Box::pin(closing.clone().cancelled_owned()),

@@ -167,6 +167,7 @@ fn headers() -> Value {
         "RateLimit": header("What is left of the limit (draft-ietf-httpapi-ratelimit-headers).", "string"),
         "RateLimit-Policy": header("The limit that this counts against.", "string"),
         "Retry-After": header("Seconds until it is worth trying again.", "integer"),
+        "X-Should-Retry": header("`false` where a run was made and failed: another one is not made unasked.", "string"),
         "WWW-Authenticate": header("Always `Bearer`.", "string"),
         "Location": header("The address of what was made.", "string"),
         "Link": header("`rel=\"next\"`: the next page; absent on the last one. `rel=\"deprecation\"`: what to read about a route that goes away.", "string"),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{About, Types, curl, refusals};
 use crate::http::doc::{AnswerDoc, BodyDoc, Content, EventDoc, QueryDoc, RouteDoc};
-use crate::http::{Policy, Route};
+use crate::http::{Envelope, Policy, Route};
 
 /// The headers of a file.
 const OF_FILES: [&str; 5] = [
@@ -210,15 +210,16 @@ fn responses<S>(route: &Route<S>, types: &mut Types, shared: &mut Map<String, Va
             all.insert("304".to_owned(), unchanged);
         }
     }
+    let envelope = Envelope::of(route.pattern);
     for (status, codes) in refusals::of(route) {
         let key = status.as_str();
-        let refusal = refusals::response(status, &codes, shared);
+        let refusal = refusals::response(envelope, status, &codes, shared);
         match all.get_mut(key) {
             // One status with two shapes: what the route itself answers, or why it does not.
             Some(answer) => {
                 let content = &mut answer["content"]["application/json"];
                 let one = content["schema"].take();
-                content["schema"] = json!({ "anyOf": [one, refusals::schema(&codes)] });
+                content["schema"] = json!({ "anyOf": [one, refusals::schema(envelope, &codes)] });
             }
             None => {
                 all.insert(key.to_owned(), refusal);

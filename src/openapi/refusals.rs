@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::operation::headers;
 use crate::http::ErrorCode::{self, *};
-use crate::http::Route;
 use crate::http::doc::{BodyDoc, Content};
+use crate::http::{Envelope, Route};
 
 /// Every code by its status.
 pub(super) fn of<S>(route: &Route<S>) -> BTreeMap<StatusCode, Vec<ErrorCode>> {
@@ -82,12 +82,18 @@ pub(super) fn of<S>(route: &Route<S>) -> BTreeMap<StatusCode, Vec<ErrorCode>> {
 
 /// A reference to the answer with these codes, which routes share.
 pub(super) fn response(
+    envelope: Envelope,
     status: StatusCode,
     codes: &[ErrorCode],
     shared: &mut Map<String, Value>,
 ) -> Value {
     let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    let name = format!("{}.{}", status.as_str(), words.join("."));
+    let protocol = match envelope {
+        Envelope::Own => "",
+        Envelope::OpenAi => "openai.",
+        Envelope::JsonRpc => "jsonrpc.",
+    };
+    let name = format!("{protocol}{}.{}", status.as_str(), words.join("."));
     let reference = json!({ "$ref": format!("#/components/responses/{name}") });
     shared.entry(name).or_insert_with(|| {
         // Also where there is no limit: such a header may always be missing.
@@ -103,19 +109,59 @@ pub(super) fn response(
             }
             _ => {}
         }
+        if codes.contains(&IdempotencyInProgress) {
+            names.push("Retry-After");
+        }
+        if envelope == Envelope::OpenAi {
+            names.push("X-Should-Retry");
+        }
         json!({
             "description": words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             "headers": headers(&names),
-            "content": { "application/json": { "schema": schema(codes) } },
+            "content": { "application/json": { "schema": schema(envelope, codes) } },
         })
     });
     reference
 }
 
-pub(super) fn schema(codes: &[ErrorCode]) -> Value {
+pub(super) fn schema(envelope: Envelope, codes: &[ErrorCode]) -> Value {
     let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    json!({
-        "$ref": "#/components/schemas/Error",
-        "properties": { "error": { "enum": words } },
-    })
+    let text = json!({ "type": "string" });
+    match envelope {
+        Envelope::Own => json!({
+            "$ref": "#/components/schemas/Error",
+            "properties": { "error": { "enum": words } },
+        }),
+        Envelope::OpenAi => json!({
+            "type": "object",
+            "properties": { "error": {
+                "type": "object",
+                "properties": {
+                    "message": text, "type": text, "param": { "type": ["string", "null"] },
+                    "code": { "enum": words }, "details": {}, "requestId": text,
+                },
+                "required": ["message", "type", "param", "code", "requestId"],
+            } },
+            "required": ["error"],
+        }),
+        Envelope::JsonRpc => json!({
+            "type": "object",
+            "properties": {
+                "jsonrpc": { "const": "2.0" },
+                "error": {
+                    "type": "object",
+                    "properties": {
+                        "code": { "type": "integer" }, "message": text,
+                        "data": {
+                            "type": "object",
+                            "properties": { "error": { "enum": words }, "requestId": text },
+                            "required": ["error", "requestId"],
+                        },
+                    },
+                    "required": ["code", "message", "data"],
+                },
+            },
+            "required": ["jsonrpc", "error"],
+        }),
+    }
 }

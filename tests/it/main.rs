@@ -49,4 +49,5 @@ mod tidy;
 mod tiers;
 mod tls;
 mod transcripts;
+mod v1;
 mod workers;

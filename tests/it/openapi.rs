@@ -196,6 +196,7 @@ async fn variables(server: &TestServer, user: &User) -> BTreeMap<&'static str, S
         ("SESSION_ID", chat),
         ("EXECUTION_ID", execution),
         ("NAME", "note.txt".to_owned()),
+        ("MODEL", "Ada".to_owned()),
         ("FILE", file.to_str().unwrap().to_owned()),
         ("CODE", server.code.clone()),
         ("PASSWORD", PASSWORD.to_owned()),

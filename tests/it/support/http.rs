@@ -303,7 +303,7 @@ impl Answer {
     /// Checks that this is an error as every layer answers it, and says its status and code.
     #[track_caller]
     pub fn refusal(&self) -> (u16, String) {
-        let body = self.json();
+        let body = unwrapped(self.json());
         let fields: Vec<&String> = body.as_object().expect("an object").keys().collect();
         for field in ["error", "message", "details", "requestId"] {
             assert!(
@@ -510,4 +510,20 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 /// The smallest body that says nothing, where only the route matters.
 pub fn nothing() -> Value {
     json!({})
+}
+
+/// The facts of an error out of the form of another protocol: OpenAI's, JSON-RPC's.
+fn unwrapped(body: Value) -> Value {
+    let error = &body["error"];
+    let (code, facts) = match &body["jsonrpc"] {
+        Value::Null if error.is_object() => (&error["code"], error),
+        Value::String(_) => (&error["data"]["error"], &error["data"]),
+        _ => return body,
+    };
+    serde_json::json!({
+        "error": code,
+        "message": error["message"],
+        "details": facts["details"],
+        "requestId": facts["requestId"],
+    })
 }
