@@ -46,6 +46,8 @@ pub struct App {
     pub supervisor: Arc<Supervisor>,
     /// The engines.
     pub engines: Arc<Engines>,
+    /// What tools share.
+    pub tools: Arc<crate::tool::Shared>,
     /// What signs tokens.
     pub key: Key,
     /// What names cookies.

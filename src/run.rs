@@ -201,7 +201,7 @@ pub async fn run(
     if let Err(error) = guards.adopt_orphans() {
         tracing::warn!(%error, "orphans of a killed guard cannot be adopted on this system");
     }
-    let engines = engines(&config, &store, &journal, &data, guards.clone());
+    let (engines, tools) = engines(&config, &store, &journal, &data, guards.clone());
     let parts = Parts {
         data: data.clone(),
         store: store.clone(),
@@ -245,6 +245,7 @@ pub async fn run(
         frames: Frames::default(),
         supervisor: supervisor.clone(),
         engines,
+        tools,
         key,
         cookies: Cookies::new(&instance, is_https, config.base_path.as_str()),
         passwords: Passwords::new(),
@@ -507,7 +508,7 @@ fn engines(
     journal: &Journal,
     data: &Arc<DataDir>,
     guards: Arc<Guards>,
-) -> Arc<Engines> {
+) -> (Arc<Engines>, Arc<Shared>) {
     let known: Arc<OnceLock<Weak<Engines>>> = Arc::default();
     let listed = known.clone();
     let shared = Arc::new(Shared {
@@ -539,10 +540,10 @@ fn engines(
         Arc::new(Builtin::new(shared.clone())),
         guards,
         patience,
-        config.http_parts(Some(shared)),
+        config.http_parts(Some(shared.clone())),
     ));
     let _ = known.set(Arc::downgrade(&engines));
-    engines
+    (engines, shared)
 }
 
 /// An engine as tools tell of it.

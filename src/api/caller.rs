@@ -77,7 +77,8 @@ impl Caller {
         }
     }
 
-    fn may(&self, needed: &str) -> bool {
+    /// Whether one of its scopes includes this one.
+    pub(super) fn may(&self, needed: &str) -> bool {
         self.scopes.iter().any(|scope| match scope {
             Scope::Admin => true,
             Scope::Chat => needed == "chat" || needed == "read",

@@ -13,6 +13,7 @@ mod events;
 mod executions;
 mod health;
 mod logs;
+mod mcp;
 pub mod media;
 mod messages;
 pub mod openapi;
@@ -270,6 +271,13 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/v1/models/{model}", v1::get_model)
             .rate("chat")
             .answers::<v1::Model>(200),
+        post("/mcp", mcp::call)
+            .scope("read")
+            .takes::<mcp::RpcRequest>(
+                r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}"#,
+            )
+            .answers::<mcp::RpcAnswer>(200)
+            .empty(202),
         post("/v1/chat/completions", v1::create_chat_completion)
             .scope("chat")
             .rate("chat")

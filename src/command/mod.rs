@@ -9,6 +9,7 @@ pub mod account;
 pub mod conditional;
 pub mod execution;
 pub mod message;
+pub mod notice;
 pub mod session;
 pub mod worker;
 
@@ -24,6 +25,7 @@ pub use execution::{
     StartExecution,
 };
 pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
+pub use notice::SendNotice;
 pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
 pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
 
@@ -185,6 +187,7 @@ commands! {
     Conditional,
     KeepUpload,
     RotateCookie,
+    SendNotice,
     #[cfg(test)]
     Panic,
 }

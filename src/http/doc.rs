@@ -76,6 +76,8 @@ pub enum Content {
     Json(SchemaOf),
     /// `{"status": …}` with this word.
     Status(&'static str),
+    /// No body.
+    Nothing,
     /// Bytes with a version: 304, ranges.
     File(&'static str),
     /// Bytes as they come.
@@ -183,6 +185,11 @@ impl<S> Route<S> {
     /// Answers `{"status": word}`.
     pub fn says(self, status: u16, word: &'static str) -> Route<S> {
         self.answer(status, Content::Status(word))
+    }
+
+    /// Answers with this status and no body.
+    pub fn empty(self, status: u16) -> Route<S> {
+        self.answer(status, Content::Nothing)
     }
 
     /// Answers a file of this content type, with ranges and versions.

@@ -266,6 +266,7 @@ fn response<S>(route: &Route<S>, answer: &AnswerDoc, types: &mut Types) -> Value
             });
             ("", json!({ "application/json": { "schema": schema } }))
         }
+        Content::Nothing => ("", json!({})),
         Content::File(content_type) => {
             names.extend(OF_FILES);
             ("All of it.", json!({ *content_type: {} }))

@@ -5,6 +5,7 @@
 //! [`notes`], the smallest family.
 
 pub mod beneath;
+pub mod chats;
 pub mod command;
 pub mod edit;
 pub mod error;
@@ -100,6 +101,9 @@ pub static ALL: &[&Tool] = &[
     &system::ENGINES,
     &command::RUN,
     &fetch::FETCH,
+    &chats::SEND,
+    &chats::CLEAR,
+    &chats::EXECUTIONS,
 ];
 
 /// The tool with this name.

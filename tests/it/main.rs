@@ -25,6 +25,7 @@ mod idempotency;
 mod ledger;
 mod live_copies;
 mod logs;
+mod mcp;
 mod media;
 mod memory;
 mod messages;

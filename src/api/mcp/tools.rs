@@ -1,0 +1,124 @@
+//! The registry's tools as the protocol shows them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::super::caller::Caller;
+use crate::app::App;
+use crate::tool::{self, Access, Authority, Context, Tool};
+
+/// What is offered. Files and programs are a worker's own, and whoever calls from outside has no work directory.
+const OFFERED: [&str; 20] = [
+    "list_workers",
+    "get_worker",
+    "create_worker",
+    "update_worker",
+    "delete_worker",
+    "get_worker_status",
+    "create_task",
+    "list_tasks",
+    "cancel_task",
+    "mark_task_complete",
+    "send_message",
+    "list_session_contexts",
+    "clear_session",
+    "clear_worker_session",
+    "save_memory",
+    "get_memory",
+    "delete_memory",
+    "search_knowledge",
+    "get_system_overview",
+    "list_executions",
+];
+
+/// Here a worker is `worker_id`, as everywhere in the API; an agent's own tools take its name first.
+const WORKER: (&str, &str) = ("worker", "worker_id");
+
+fn scope(tool: &Tool) -> &'static str {
+    match (tool.name, tool.access) {
+        (_, Access::Read) => "read",
+        ("send_message" | "clear_session" | "clear_worker_session", _) | (_, Access::Send) => {
+            "chat"
+        }
+        (_, Access::Write | Access::Run) => "admin",
+    }
+}
+
+fn is_offered(tool: &Tool, caller: &Caller) -> bool {
+    OFFERED.contains(&tool.name) && caller.may(scope(tool))
+}
+
+/// The tool with this name, if the caller may use it.
+pub(super) fn find(caller: &Caller, name: &str) -> Option<&'static Tool> {
+    tool::find(name).filter(|tool| is_offered(tool, caller))
+}
+
+/// Every tool that the caller may use.
+pub(super) fn listed(caller: &Caller) -> Vec<Value> {
+    let offered = tool::ALL.iter().filter(|tool| is_offered(tool, caller));
+    offered
+        .map(|tool| {
+            json!({
+                "name": tool.name,
+                "description": tool.description,
+                "inputSchema": schema(tool),
+                "annotations": { "readOnlyHint": tool.access == Access::Read },
+            })
+        })
+        .collect()
+}
+
+fn schema(tool: &Tool) -> Value {
+    let mut schema = tool.schema();
+    let (ours, theirs) = WORKER;
+    if let Some(properties) = schema["properties"].as_object_mut()
+        && let Some(property) = properties.remove(ours)
+    {
+        properties.insert(theirs.to_owned(), property);
+    }
+    for name in schema["required"].as_array_mut().into_iter().flatten() {
+        if name == ours {
+            *name = theirs.into();
+        }
+    }
+    schema
+}
+
+/// What a tool answered. That it could not is a result, too: the model reads it and does better.
+pub(super) async fn call(app: &Arc<App>, tool: &Tool, mut arguments: Value) -> Value {
+    let (ours, theirs) = WORKER;
+    if tool.params.iter().any(|param| param.name == ours)
+        && let Some(given) = arguments.as_object_mut()
+        && let Some(worker) = given.remove(theirs)
+    {
+        given.insert(ours.to_owned(), worker);
+    }
+    let directory = app.data.bee_dir();
+    let cx = Context {
+        shared: app.tools.clone(),
+        authority: Authority::Account,
+        worker_id: None,
+        session_id: None,
+        work_dir: directory.clone(),
+        temp_dir: directory,
+        may_fetch: false,
+        stop: CancellationToken::new(),
+    };
+    match tool.call(&cx, arguments).await {
+        Ok(output) => {
+            let text = json!([{ "type": "text", "text": output.text }]);
+            // Older revisions take an object and nothing else.
+            let data = match output.data {
+                data @ Value::Object(_) => data,
+                data => json!({ "items": data }),
+            };
+            json!({ "content": text, "structuredContent": data, "isError": false })
+        }
+        Err(error) => {
+            let text = json!([{ "type": "text", "text": error.to_string() }]);
+            json!({ "content": text, "isError": true })
+        }
+    }
+}
