@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::messages::MessageView;
 use super::sessions::SessionView;
 use crate::http::doc::EventDoc;
-use crate::model::{ExecutionId, ExecutionStatus, Millis, SessionId, Usage, WorkerId};
+use crate::model::{ExecutionId, ExecutionStatus, Millis, SessionId, TaskId, Usage, WorkerId};
 
 /// What belongs to a chat.
 #[derive(Serialize, JsonSchema)]
@@ -117,13 +117,19 @@ pub(super) struct WorkerChanged {
     pub worker_id: WorkerId,
 }
 
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct TaskChanged {
+    pub task_id: TaskId,
+}
+
 /// Every event there is. What has an id is stored: a client that comes back with the last id it saw misses none of it.
 pub(super) fn all(generator: &mut SchemaGenerator) -> Vec<EventDoc> {
     type Make = fn(&mut SchemaGenerator) -> Schema;
     fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<T>()
     }
-    let stored: [(&str, &str, Make); 10] = [
+    let stored: [(&str, &str, Make); 11] = [
         (
             "message",
             "A reply, without an `event:` line. When it comes, its execution is final and its log sealed.",
@@ -169,6 +175,11 @@ pub(super) fn all(generator: &mut SchemaGenerator) -> Vec<EventDoc> {
             "worker",
             "A worker was made, changed or deleted.",
             of::<WorkerChanged>,
+        ),
+        (
+            "task",
+            "A task was made, changed or deleted.",
+            of::<TaskChanged>,
         ),
     ];
     let transient: [(&str, &str, Make); 5] = [

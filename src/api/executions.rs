@@ -15,10 +15,11 @@ use crate::app::App;
 use crate::command::RetryExecution;
 use crate::http::{ApiError, Request, Response};
 use crate::model::{
-    Execution, ExecutionId, ExecutionStatus, MessageId, Millis, Routing, SessionId, Usage, WorkerId,
+    Execution, ExecutionId, ExecutionStatus, MessageId, Millis, Routing, SessionId, TaskId, Usage,
+    WorkerId,
 };
 use crate::store::executions::{Filter, Order};
-use crate::store::{executions, sessions};
+use crate::store::{StoreError, Tx, executions, sessions, tasks};
 use crate::supervisor::Cancelled;
 
 /// An execution: one run of an engine for one message.
@@ -33,7 +34,8 @@ pub(super) struct ExecutionView {
     worker_name: String,
     session_id: Option<SessionId>,
     message_id: Option<MessageId>,
-    task_id: Option<String>,
+    /// The task that it is a run of.
+    task_id: Option<TaskId>,
     /// What the worker was asked; a long text is cut, the message has all of it.
     #[schemars(example = &"Hello, what can you do?")]
     trigger_input: String,
@@ -62,16 +64,21 @@ pub(super) struct ExecutionView {
 }
 
 /// An execution as clients see it; of a running one, also what only the supervisor knows.
-pub(super) fn view(app: &App, execution: Execution) -> ExecutionView {
+pub(super) fn view(
+    app: &App,
+    tx: &impl Tx,
+    execution: Execution,
+) -> Result<ExecutionView, StoreError> {
     let id = execution.id;
     let live = app.supervisor.log_length(id);
     let live = live.map(|length| length.borrow().bytes);
     let stored = view_stored(execution);
-    ExecutionView {
+    Ok(ExecutionView {
+        task_id: tasks::of_execution(tx, id)?,
         pid: app.supervisor.pid(id),
         log_bytes: live.unwrap_or(stored.log_bytes),
         ..stored
-    }
+    })
 }
 
 fn view_stored(execution: Execution) -> ExecutionView {
@@ -128,7 +135,9 @@ pub async fn list_executions(app: Arc<App>, req: Request) -> Result<Response, Ap
 pub async fn get_execution(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let execution = find(&app, req.path("execution_id")?)?;
-    Ok(Response::ok(&view(&app, execution)))
+    Ok(Response::ok(
+        &app.store.read(|tx| view(&app, tx, execution))?,
+    ))
 }
 
 /// `GET /api/workers/{worker_id}/executions` -- newest first.
@@ -206,9 +215,10 @@ pub(super) fn find(app: &App, id: ExecutionId) -> Result<Execution, ApiError> {
 
 fn list(app: &App, req: &Request, filter: Filter, order: Order) -> Result<Response, ApiError> {
     let query = PageQuery::of(req)?;
-    let page = app
-        .store
-        .read(|tx| executions::list(tx, filter, order, query.cursor, query.limit))?;
-    let rows: Vec<ExecutionView> = page.rows.into_iter().map(|row| view(app, row)).collect();
-    Ok(page::answer(req, &rows, page.next))
+    let (rows, next) = app.store.read(|tx| {
+        let page = executions::list(tx, filter, order, query.cursor, query.limit)?;
+        let rows = page.rows.into_iter().map(|row| view(app, tx, row));
+        Ok::<_, StoreError>((rows.collect::<Result<Vec<_>, _>>()?, page.next))
+    })?;
+    Ok(page::answer(req, &rows, next))
 }

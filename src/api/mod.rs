@@ -15,6 +15,7 @@ mod health;
 mod logs;
 mod mcp;
 pub mod media;
+mod memory;
 mod messages;
 pub mod openapi;
 pub mod page;
@@ -23,6 +24,7 @@ mod storage;
 pub mod streams;
 mod submit;
 mod system;
+mod tasks;
 mod tokens;
 mod v1;
 mod work_dir;
@@ -30,7 +32,8 @@ mod workers;
 
 use crate::app::App;
 use crate::command::{
-    CreateApiKey, CreateSession, CreateWorker, KeepUpload, PostMessage, RetryExecution,
+    CreateApiKey, CreateSession, CreateTask, CreateWorker, KeepUpload, PostMessage, RetryExecution,
+    RunTask,
 };
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
@@ -286,5 +289,45 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             )
             .answers::<v1::ChatCompletion>(200)
             .refuses(&[NotFound, Conflict, Held, UpstreamUnavailable]),
+        get("/api/memory", memory::list_memory)
+            .query::<String>("scope", "Only `global`, `worker:<id>` or `session:<id>`")
+            .lists::<memory::MemoryView>(),
+        put("/api/memory/{scope}/{key}", memory::set_memory)
+            .takes::<memory::NewMemory>(r#"{"value": "Green, without sugar."}"#)
+            .answers::<memory::MemoryView>(200)
+            .refuses(&[Conflict]),
+        delete("/api/memory/{scope}/{key}", memory::delete_memory).says(200, "deleted"),
+        get("/api/tasks", tasks::list_tasks).lists::<tasks::TaskView>(),
+        post("/api/tasks", tasks::create_task)
+            .makes("tasks")
+            .idempotent(again::<CreateTask>(tasks::created))
+            .takes::<tasks::NewTask>(
+                r#"{"instruction": "Summarise what is new", "type": "scheduled", "cron_expr": "0 9 * * 1-5", "timezone": "Europe/Berlin"}"#,
+            )
+            .answers::<tasks::TaskView>(201)
+            .refuses(&[Conflict, NotFound]),
+        post("/api/tasks/preview", tasks::preview_task)
+            .takes::<tasks::Previewed>(
+                r#"{"cron_expr": "0 9 * * 1-5", "timezone": "Europe/Berlin"}"#,
+            )
+            .answers::<tasks::Preview>(200),
+        get("/api/tasks/{task_id}", tasks::get_task).answers::<tasks::TaskView>(200),
+        patch("/api/tasks/{task_id}", tasks::update_task)
+            .takes::<tasks::ChangedTask>(r#"{"instruction": "Summarise it in one sentence"}"#)
+            .answers::<tasks::TaskView>(200),
+        delete("/api/tasks/{task_id}", tasks::delete_task).says(200, "deleted"),
+        post("/api/tasks/{task_id}/run", tasks::run_task)
+            .idempotent(again::<RunTask>(tasks::started))
+            .answers::<tasks::TaskView>(202)
+            .refuses(&[Conflict, Held]),
+        post("/api/tasks/{task_id}/pause", tasks::pause_task)
+            .answers::<tasks::TaskView>(200)
+            .refuses(&[Conflict]),
+        post("/api/tasks/{task_id}/resume", tasks::resume_task)
+            .answers::<tasks::TaskView>(200)
+            .refuses(&[Conflict]),
+        post("/api/tasks/{task_id}/cancel", tasks::cancel_task)
+            .answers::<tasks::TaskView>(200)
+            .refuses(&[Conflict]),
     ]
 }

@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::caller::{Caller, require};
 use super::events::{
-    Delta, Fault, Html, Nothing, OfExecution, OfSession, Partial, Status, Thinking, ToolCall,
-    ToolResult, WorkerChanged,
+    Delta, Fault, Html, Nothing, OfExecution, OfSession, Partial, Status, TaskChanged, Thinking,
+    ToolCall, ToolResult, WorkerChanged,
 };
 use super::{executions, messages, sessions};
 use crate::app::App;
@@ -302,6 +302,7 @@ impl EventStream {
                 let data = Nothing {};
                 frame(Some(id), "deleted", &OfSession { session_id, data })
             }
+            EventBody::Task(task_id) => frame(Some(id), "task", &TaskChanged { task_id }),
             EventBody::Worker(worker_id) => frame(Some(id), "worker", &WorkerChanged { worker_id }),
         }))
     }

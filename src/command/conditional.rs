@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize as DeriveSerialize};
 use super::{Apply, Change, Command, Outcome, Refusal, Rejection, Submit};
 use crate::model::Millis;
 use crate::store::idempotency::{self, Kept};
-use crate::store::{StoreError, accounts, codec, sessions, workers};
+use crate::store::{StoreError, accounts, codec, sessions, tasks, workers};
 
 /// A change that is made only if its conditions hold, and whose outcome is kept if it has a key.
 #[derive(Debug, Clone, PartialEq, DeriveSerialize, Deserialize)]
@@ -57,11 +57,13 @@ pub enum Resource {
     Sessions,
     /// API keys.
     Tokens,
+    /// Tasks.
+    Tasks,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Workers, Self::Sessions, Self::Tokens];
+    pub const ALL: [Self; 4] = [Self::Workers, Self::Sessions, Self::Tokens, Self::Tasks];
 
     /// Its name, in settings and answers.
     pub fn as_str(self) -> &'static str {
@@ -69,6 +71,7 @@ impl Resource {
             Self::Workers => "workers",
             Self::Sessions => "sessions",
             Self::Tokens => "tokens",
+            Self::Tasks => "tasks",
         }
     }
 
@@ -77,6 +80,7 @@ impl Resource {
             Self::Workers => workers::count(cx.tx),
             Self::Sessions => sessions::count(cx.tx),
             Self::Tokens => accounts::count_api_keys(cx.tx),
+            Self::Tasks => tasks::count(cx.tx),
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::message::{QUEUE_MAX, agent, enqueue};
+use super::task::execution_ended;
 use super::{Apply, Change, Refusal, Rejection};
 use crate::model::limits::{REPLY_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::model::text::truncated;
@@ -355,6 +356,7 @@ fn finish(
         )?;
     }
     change(cx, &before, &after, end.at)?;
+    execution_ended(cx, &after, end.at)?;
     Ok(after)
 }
 

@@ -8,9 +8,11 @@
 pub mod account;
 pub mod conditional;
 pub mod execution;
+pub mod memory;
 pub mod message;
 pub mod notice;
 pub mod session;
+pub mod task;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};
@@ -24,9 +26,14 @@ pub use execution::{
     CancelPending, Ending, FinishExecution, RecordContext, RecordEvent, RetryExecution,
     StartExecution,
 };
+pub use memory::{DeleteMemory, SetMemory};
 pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
 pub use notice::SendNotice;
 pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
+pub use task::{
+    CancelTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch, Timing,
+    UpdateTask,
+};
 pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
 
 use crate::model::{Event, EventBody, ExecutionId, ExecutionStatus, Millis, SessionId};
@@ -188,6 +195,15 @@ commands! {
     KeepUpload,
     RotateCookie,
     SendNotice,
+    SetMemory,
+    DeleteMemory,
+    CreateTask,
+    UpdateTask,
+    RunTask,
+    PauseTask,
+    ResumeTask,
+    CancelTask,
+    DeleteTask,
     #[cfg(test)]
     Panic,
 }
@@ -252,6 +268,8 @@ pub struct Added {
     pub may_start: bool,
     /// How it ended.
     pub ended: Option<ExecutionStatus>,
+    /// Whether it is about a task.
+    pub is_task: bool,
 }
 
 impl<'a> Apply<'a> {
@@ -274,6 +292,7 @@ impl<'a> Apply<'a> {
             EventBody::Status { status, .. } if status.is_final() => Some(*status),
             _ => None,
         };
+        let is_task = matches!(body, EventBody::Task(_));
         let id = events::append(
             self.tx,
             &Event {
@@ -290,6 +309,7 @@ impl<'a> Apply<'a> {
             is_end: ended.is_some(),
             ended,
             may_start: false,
+            is_task,
         });
         Ok(())
     }

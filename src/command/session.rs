@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::execution::cancel;
+use super::memory::delete_scope;
+use super::task::leave_session;
 use super::{Apply, Change, Refusal, Rejection};
-use crate::model::{EventBody, Execution, ExecutionStatus, Millis, Session, SessionId, WorkerId};
+use crate::model::{
+    EventBody, Execution, ExecutionStatus, MemoryScope, Millis, Session, SessionId, WorkerId,
+};
 use crate::store::executions::{Filter, Order};
 use crate::store::{contexts, events, executions, messages, sessions, workers};
 
@@ -158,6 +162,8 @@ impl Change for DeleteSession {
         messages::delete_all(cx.tx, self.id)?;
         contexts::delete_all(cx.tx, self.id)?;
         sessions::delete(cx.tx, &session)?;
+        delete_scope(cx, MemoryScope::Session(self.id))?;
+        leave_session(cx, self.id, self.at)?;
         let filter = Filter {
             session: Some(self.id),
             status: Some(ExecutionStatus::Pending),

@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::execution::cancel;
+use super::memory::delete_scope;
+use super::task::delete_of_worker;
 use super::{Apply, Change, Refusal, Rejection};
-use crate::model::{Bee, EventBody, Execution, ExecutionStatus, Millis, WorkDir, Worker, WorkerId};
+use crate::model::{
+    Bee, EventBody, Execution, ExecutionStatus, MemoryScope, Millis, WorkDir, Worker, WorkerId,
+};
 use crate::store::executions::{Filter, Order};
 use crate::store::{executions, workers};
 
@@ -145,6 +149,8 @@ impl Change for DeleteWorker {
         for execution in waiting {
             cancel(cx, execution, self.at)?;
         }
+        delete_of_worker(cx, self.id, self.at)?;
+        delete_scope(cx, MemoryScope::Worker(self.id))?;
         workers::delete(cx.tx, &worker)?;
         cx.emit(None, None, self.at, EventBody::Worker(self.id))?;
         Ok(worker)

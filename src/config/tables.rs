@@ -21,7 +21,7 @@ pub struct Tier {
 
 impl Tier {
     /// What may be limited.
-    pub const RESOURCES: [&'static str; 3] = ["workers", "sessions", "tokens"];
+    pub const RESOURCES: [&'static str; 4] = ["workers", "sessions", "tokens", "tasks"];
     /// What may be left out.
     pub const FEATURES: [&'static str; 2] = ["api_keys", "backup"];
 

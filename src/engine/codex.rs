@@ -48,7 +48,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     .to_vec();
     argv.insert(0, program);
     let mut stdin = prompt(turn);
-    // It keeps what it was told at first in its thread, so a thread that goes on is not told again.
+    // It keeps what it was told at first in its thread, so a thread that goes on is told again only what is new.
     if turn.resume.is_none() {
         let briefing = briefing(turn);
         if briefing.len() <= VARIABLE_BYTES_MAX {
@@ -59,6 +59,9 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         } else {
             stdin = format!("{briefing}\n\n# The message\n\n{stdin}");
         }
+    } else if turn.is_news {
+        let briefing = briefing(turn);
+        stdin = format!("{briefing}\n\n# The message\n\n{stdin}");
     }
     if let Some(model) = &turn.model {
         argv.push(format!("--model={model}"));

@@ -45,6 +45,8 @@ pub struct Turn {
     pub description: String,
     /// What it is told before every turn.
     pub memory: String,
+    /// Whether that, or who it is, changed since the session to go on with was last told of it.
+    pub is_news: bool,
     /// The chat.
     pub session_id: Option<SessionId>,
     /// The message.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutionId, ExecutionStatus, Millis, SessionId, Usage, WorkerId};
+use super::{ExecutionId, ExecutionStatus, Millis, SessionId, TaskId, Usage, WorkerId};
 
 /// An event as it is stored. Its id is its key: one counter that only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,4 +74,6 @@ pub enum EventBody {
     Deleted,
     /// A worker was created, changed or deleted.
     Worker(WorkerId),
+    /// A task was created, changed or deleted.
+    Task(TaskId),
 }

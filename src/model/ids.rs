@@ -68,6 +68,8 @@ ids! {
     LoginId,
     /// An API key.
     ApiKeyId,
+    /// Something to be done at a time.
+    TaskId,
 }
 
 /// Where new ids come from: UUIDv7 that never goes back within this process.

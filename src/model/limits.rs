@@ -32,3 +32,23 @@ pub const RESULT_BYTES_MAX: usize = 64 * 1024;
 pub const TAGS_MAX: usize = 20;
 /// A tag, characters.
 pub const TAG_CHARS_MAX: usize = 50;
+/// What a task tells its worker, bytes: an execution repeats all of it.
+pub const INSTRUCTION_BYTES_MAX: usize = TRIGGER_BYTES_MAX;
+/// Tasks in all, finished ones included.
+pub const TASKS_MAX: u64 = 10_000;
+/// A cron expression, bytes.
+pub const CRON_BYTES_MAX: usize = 200;
+/// The time before which a countdown may not be over, milliseconds.
+pub const COUNTDOWN_MS_MIN: u64 = 1000;
+/// The key of a memory entry, characters.
+pub const MEMORY_KEY_CHARS_MAX: usize = 100;
+/// The value of a memory entry, bytes.
+pub const MEMORY_VALUE_BYTES_MAX: usize = 8 * 1024;
+/// Memory entries of one scope.
+pub const MEMORY_ENTRIES_PER_SCOPE_MAX: usize = 200;
+/// Memory entries in all.
+pub const MEMORY_ENTRIES_MAX: u64 = 10_000;
+/// What an agent is told of the entries of its scopes, bytes.
+pub const MEMORY_TOLD_BYTES_MAX: usize = 32 * 1024;
+/// Rows of a usage answer.
+pub const USAGE_ROWS_MAX: usize = 1000;

@@ -8,17 +8,22 @@ pub mod event;
 pub mod execution;
 pub mod ids;
 pub mod limits;
+pub mod memory;
 pub mod message;
+pub mod schedule;
 pub mod session;
+pub mod task;
 pub mod text;
 pub mod worker;
 
 pub use account::{Account, ApiKey, Login, LoginCookie, Scope};
 pub use event::{Event, EventBody};
 pub use execution::{Execution, ExecutionStatus, Routing, Usage};
-pub use ids::{ApiKeyId, ExecutionId, Ids, LoginId, MessageId, SessionId, WorkerId};
+pub use ids::{ApiKeyId, ExecutionId, Ids, LoginId, MessageId, SessionId, TaskId, WorkerId};
+pub use memory::{Memory, MemoryScope};
 pub use message::{Media, Message, MessageStatus, Role};
 pub use session::Session;
+pub use task::{Task, TaskKind, TaskStatus};
 pub use text::Invalid;
 pub use worker::{Bee, WorkDir, Worker};
 

@@ -13,6 +13,8 @@ pub const APPLIED_SEQ: &str = "applied_seq";
 pub const NEXT_EVENT: &str = "next_event";
 /// The next place in the queue; `u64`.
 pub const NEXT_QUEUE: &str = "next_queue";
+/// The next place in the order of changes of memory entries; `u64`.
+pub const NEXT_MEMORY: &str = "next_memory";
 /// The account.
 pub const ACCOUNT: &str = "account";
 /// The bee.

@@ -11,11 +11,13 @@ pub mod copy;
 pub mod events;
 pub mod executions;
 pub mod idempotency;
+pub mod memory;
 pub mod messages;
 pub mod meta;
 pub mod page;
 pub mod sessions;
 pub mod tables;
+pub mod tasks;
 pub mod workers;
 
 use std::fs::OpenOptions;

@@ -84,4 +84,18 @@ tables! {
     IDEMPOTENCY: &'static [u8; 32] => &'static [u8] = "idempotency";
     /// (at, key): what was kept in time order. Changes together with `IDEMPOTENCY`.
     IDEMPOTENCY_BY_TIME: (u64, &'static [u8; 32]) => () = "idempotency_by_time";
+    /// Tasks by id.
+    TASKS: u128 => &'static [u8] = "tasks";
+    /// (next_run_at, task): what is due next. Changes together with `TASKS`.
+    TASKS_BY_DUE: (u64, u128) => () = "tasks_by_due";
+    /// (worker, task): the tasks of a worker. Changes together with `TASKS`.
+    TASKS_BY_WORKER: (u128, u128) => () = "tasks_by_worker";
+    /// (session, task): the tasks of a chat. Changes together with `TASKS`.
+    TASKS_BY_SESSION: (u128, u128) => () = "tasks_by_session";
+    /// The task of an execution. Rows stay as long as their execution.
+    TASK_OF_EXECUTION: u128 => u128 = "task_of_execution";
+    /// (scope, its id, key): what agents keep in mind.
+    MEMORY: (u8, u128, &'static str) => &'static [u8] = "memory";
+    /// The key of an entry by its place in the order of changes. Changes together with `MEMORY`.
+    MEMORY_BY_CHANGE: u64 => (u8, u128, &'static str) = "memory_by_change";
 }

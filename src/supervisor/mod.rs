@@ -4,8 +4,10 @@
 //! it was queued. Must never know HTTP. Start reading at [`Supervisor`], then [`run`]; [`routing::route`] stands alone.
 
 mod matching;
+mod remembered;
 pub mod routing;
 mod run;
+mod scheduler;
 mod settle;
 
 use std::collections::{HashMap, HashSet};
@@ -71,12 +73,17 @@ pub struct Wake {
     notify: Notify,
     /// Whether somebody may have come free, and not only joined at the end of the queue.
     is_freed: AtomicBool,
+    /// Told when tasks have changed.
+    task: Notify,
 }
 
 impl Wake {
     /// Looks at events that have just become durable; called by the journal's writer. One who queues up behind a run of
     /// its own worker is seen when that run ends.
     pub fn see(&self, added: &[Added]) {
+        if added.iter().any(|event| event.is_task) {
+            self.task.notify_one();
+        }
         if added.iter().any(|event| event.is_end) {
             self.freed();
         } else if added.iter().any(|event| event.may_start) {
@@ -154,6 +161,10 @@ impl Supervisor {
     /// Settles what a crash left, then starts what may run, until [`Supervisor::close`].
     pub async fn supervise(self: Arc<Self>) {
         self.settle().await;
+        tokio::join!(self.run_the_queue(), self.schedule());
+    }
+
+    async fn run_the_queue(self: &Arc<Self>) {
         loop {
             self.start_what_may_run().await;
             if self.closing.is_cancelled() {
@@ -172,6 +183,7 @@ impl Supervisor {
     pub fn release(&self) {
         self.held.store(false, Ordering::Release);
         self.parts.wake.freed();
+        self.parts.wake.task.notify_one();
     }
 
     /// How far the log of a running execution is; `None` for one that does not run.

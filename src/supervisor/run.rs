@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant};
 
-use super::{REFUSED_PAUSE, RETRY_INTERVAL, Supervisor, routing};
+use super::{REFUSED_PAUSE, RETRY_INTERVAL, Supervisor, remembered, routing};
 use crate::command::{Ending, FinishExecution, RecordContext, RecordEvent, StartExecution};
 use crate::data_dir::make_dir;
 use crate::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
@@ -275,7 +275,7 @@ impl Supervisor {
 
     /// Everything an engine may know of its turn, and how long it may take.
     fn turn(&self, execution: &Execution, engine: &str) -> Result<(Turn, Duration), EngineError> {
-        let (worker, message, bee, context) = self
+        let (worker, message, bee, context, entries, is_news) = self
             .parts
             .store
             .read(|tx| {
@@ -288,7 +288,15 @@ impl Supervisor {
                 let context = execution.session_id.map_or(Ok(None), |session| {
                     contexts::get(tx, session, execution.worker_id)
                 })?;
-                Ok::<_, StoreError>((worker, message, workers::bee(tx)?, context))
+                let context = context.filter(|context| context.engine == engine);
+                let bee = workers::bee(tx)?;
+                let entries = remembered::entries(tx, execution.worker_id, execution.session_id)?;
+                let own_changed_at = worker.as_ref().map_or(bee.updated_at, |it| it.updated_at);
+                let is_news = context.as_ref().map_or(Ok(false), |context| {
+                    let id = &context.engine_session_id;
+                    remembered::is_news(tx, execution, id, &entries, own_changed_at)
+                })?;
+                Ok::<_, StoreError>((worker, message, bee, context, entries, is_news))
             })
             .map_err(|error| EngineError::new("internal", error.to_string()))?;
         if execution.worker_id.is_some() && worker.is_none() {
@@ -324,7 +332,8 @@ impl Supervisor {
             worker_id: execution.worker_id,
             worker_name: execution.worker_name.clone(),
             description: worker.map(|worker| worker.description).unwrap_or_default(),
-            memory: memory.unwrap_or_default(),
+            memory: remembered::told(&memory.unwrap_or_default(), &entries),
+            is_news,
             session_id: execution.session_id,
             prompt: routing::without_mention(content, &execution.worker_name).to_owned(),
             media: self.media_paths(execution, media),
@@ -332,9 +341,7 @@ impl Supervisor {
             work_dir,
             permissions,
             temp_dir,
-            resume: context
-                .filter(|context| context.engine == engine)
-                .map(|context| context.engine_session_id),
+            resume: context.map(|context| context.engine_session_id),
         };
         let timeout = timeout.map_or(self.parts.limits.timeout, |seconds| {
             Duration::from_secs(seconds.into())

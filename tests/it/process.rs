@@ -73,6 +73,7 @@ impl Bench {
                 worker_name: "Ada".to_owned(),
                 description: String::new(),
                 memory: "Be brief.".to_owned(),
+                is_news: false,
                 session_id: Some(Ids.next()),
                 prompt: "--help; $(rm) hello".to_owned(),
                 media: vec![PathBuf::from("/a b.png"), PathBuf::from("/c.pdf")],

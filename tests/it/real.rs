@@ -127,6 +127,7 @@ impl Machine {
             worker_name: "Ada".to_owned(),
             description: "Answers in one sentence.".to_owned(),
             memory: "The sky is green today.".to_owned(),
+            is_news: false,
             session_id: Some(Ids.next()),
             prompt: prompt.to_owned(),
             media: Vec::new(),

@@ -48,6 +48,7 @@ impl Chat {
             worker_name: "Ada".to_owned(),
             description: "reviews code".to_owned(),
             memory: String::new(),
+            is_news: false,
             session_id: None,
             prompt: prompt.to_owned(),
             media: self.media.clone(),
