@@ -266,7 +266,7 @@ fn response<S>(route: &Route<S>, answer: &AnswerDoc, types: &mut Types) -> Value
             });
             ("", json!({ "application/json": { "schema": schema } }))
         }
-        Content::Nothing => ("", json!({})),
+        Content::Nothing => ("", Value::Null),
         Content::File(content_type) => {
             names.extend(OF_FILES);
             ("All of it.", json!({ *content_type: {} }))
@@ -291,7 +291,11 @@ fn response<S>(route: &Route<S>, answer: &AnswerDoc, types: &mut Types) -> Value
         "" => answer.status.canonical_reason().unwrap_or_default(),
         says => says,
     };
-    json!({ "description": says, "headers": headers(&names), "content": content })
+    let mut response = json!({ "description": says, "headers": headers(&names) });
+    if !content.is_null() {
+        response["content"] = content;
+    }
+    response
 }
 
 fn event(event: EventDoc) -> Value {

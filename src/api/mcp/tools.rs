@@ -104,6 +104,7 @@ pub(super) async fn call(app: &Arc<App>, tool: &Tool, mut arguments: Value) -> V
         work_dir: directory.clone(),
         temp_dir: directory,
         may_fetch: false,
+        granted: Default::default(),
         stop: CancellationToken::new(),
     };
     match tool.call(&cx, arguments).await {
