@@ -92,7 +92,7 @@ async fn bad_entries_are_refused() {
     for n in 0..200 {
         put(&global(&n.to_string()), "x").await.expect(200);
     }
-    put(&global("one more"), "x").await.refused(409, "conflict");
+    put(&global("another"), "x").await.refused(409, "conflict");
     put(&global("7"), "another").await.expect(200);
 }
 
