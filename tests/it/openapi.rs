@@ -197,6 +197,8 @@ async fn variables(server: &TestServer, user: &User) -> BTreeMap<&'static str, S
         ("EXECUTION_ID", execution),
         ("NAME", "note.txt".to_owned()),
         ("MODEL", "Ada".to_owned()),
+        ("SCOPE", "global".to_owned()),
+        ("KEY", "tea".to_owned()),
         ("FILE", file.to_str().unwrap().to_owned()),
         ("CODE", server.code.clone()),
         ("PASSWORD", PASSWORD.to_owned()),
@@ -260,6 +262,16 @@ async fn the_commands_of_the_documentation_work_as_they_are() {
             let running = user.send(&chat, "hang").await;
             user.running(&running).await;
             variables.insert("EXECUTION_ID", running);
+        }
+        if path.contains("{task_id}") {
+            let task =
+                json!({ "type": "scheduled", "instruction": "help", "cron_expr": "0 0 1 1 *" });
+            let task = id_of(&user.post("/api/tasks", &task).await.expect(201).json());
+            if name == "resume_task" {
+                let pause = format!("/api/tasks/{task}/pause");
+                user.post(&pause, &json!({})).await.expect(200);
+            }
+            variables.insert("TASK_ID", task);
         }
         let mut command = shell(source, &server, &variables);
         if operation["responses"]["200"]["content"]
