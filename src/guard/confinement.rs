@@ -169,6 +169,7 @@ impl Confinement {
 #[cfg(target_os = "linux")]
 fn limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
     let capped = |resource, most: u64| {
         let now = getrlimit(resource);
         let cap = |value: Option<u64>| Some(value.map_or(most, |value| value.min(most)));
@@ -182,6 +183,14 @@ fn limit() {
     capped(Resource::Nofile, OPEN_FILES_MAX);
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT);
     let _ = nice(NICE);
+    // By each of these root may read the server's environment, past Landlock and past the server's own refusal.
+    for capability in [
+        CapabilitySet::SYS_PTRACE,
+        CapabilitySet::PERFMON,
+        CapabilitySet::SYS_ADMIN,
+    ] {
+        let _ = remove_capability_from_bounding_set(capability);
+    }
 }
 
 #[cfg(test)]
