@@ -21,6 +21,7 @@ use crate::feed::frames::Frames;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::{Ids, Millis};
+use crate::retention::Keeper;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::usage::LastUsage;
@@ -68,6 +69,8 @@ pub struct App {
     pub control_sha256: [u8; 32],
     /// Room for streams.
     pub streams: Arc<Semaphore>,
+    /// Who removes what is old.
+    pub keeper: Arc<Keeper>,
     /// What uses the disk.
     pub usage: LastUsage,
     /// What is counted.

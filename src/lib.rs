@@ -26,6 +26,7 @@
 //! - [`metrics`] counts for whoever watches; it is below everything.
 //! - [`outbound`] is the one way to ask a server elsewhere: a model's, or a page that a tool fetches.
 //! - [`metrics`] counts for whoever watches; it is below everything. [`usage`] says what uses the disk.
+//! - [`retention`] removes what is old or too much, where the settings say so.
 //! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
 //!
@@ -53,6 +54,7 @@ mod open_files;
 pub mod openapi;
 pub mod outbound;
 pub mod render;
+pub mod retention;
 mod run;
 pub mod store;
 pub mod supervisor;

@@ -37,6 +37,7 @@ use crate::journal::{
 use crate::metrics::Metrics;
 use crate::model::{Account, Ids};
 use crate::open_files;
+use crate::retention::{Keeper, Pace};
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
 use crate::tool::{EngineInfo, Shared};
@@ -237,6 +238,14 @@ pub async fn run(
         None => format!("http://{address}"),
     };
     let url = format!("{origin}{}", config.base_path);
+    let keeper = Arc::new(Keeper::new(
+        store.clone(),
+        journal.clone(),
+        data.root(),
+        config.retention.clone(),
+        pace(&config),
+        system_clock,
+    ));
     let app = Arc::new(App {
         data: data.clone(),
         store,
@@ -256,6 +265,7 @@ pub async fn run(
         public_url: url.clone(),
         control_sha256: sha256(&control_key),
         streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+        keeper: keeper.clone(),
         usage: LastUsage::default(),
         metrics: metrics.clone(),
         ids: Ids,
@@ -288,6 +298,10 @@ pub async fn run(
     };
     write_control(&data, &control);
     let supervising = tokio::spawn(supervisor.clone().supervise());
+    let keeping = {
+        let supervisor = supervisor.clone();
+        tokio::spawn(keeper.run(move || supervisor.is_held(), closing.clone()))
+    };
     tracing::info!("data in {}; Ctrl-C stops", data.root().display());
     announce(&Announcement { url, code });
     if !config.listen.is_loopback() && config.public_url.is_none() {
@@ -304,6 +318,7 @@ pub async fn run(
     supervisor.close().await;
     let _ = supervising.await;
     guards.dismiss_spare().await;
+    let _ = keeping.await;
     journal.close().await;
     remove_control(&data);
     tracing::info!("stopped");
@@ -425,6 +440,15 @@ pub(crate) fn writer_limits(config: &Config) -> WriterLimits {
         segment_age_max: Duration::from_secs(limits.segment_age_max_s),
         checkpoint_dirty_bytes: limits.checkpoint_dirty_bytes,
         sync_inline_max: SYNC_INLINE_MAX,
+    }
+}
+
+pub(crate) fn pace(config: &Config) -> Pace {
+    let limits = &config.limits;
+    Pace {
+        after_start: Duration::from_secs(limits.retention_after_start_s),
+        interval: Duration::from_secs(limits.retention_interval_s),
+        removed_max: limits.retention_removed_max,
     }
 }
 

@@ -31,11 +31,12 @@ pub async fn get_backup(app: Arc<App>, req: Request) -> Result<Response, ApiErro
     let room = ROOM
         .try_acquire()
         .map_err(|_| ApiError::conflict("Two backups are being taken already; wait for one"))?;
+    let kept = app.keeper.keep_files().await;
     let name = backup::file_name(app.now());
     let manifest = Manifest::new(app.now(), with_keys);
     let (pieces, received) = mpsc::channel(PIECES_MAX);
     tokio::task::spawn_blocking(move || {
-        let _room = room;
+        let _room = (room, kept);
         let out = Pieces {
             piece: Vec::with_capacity(PIECE_BYTES),
             pieces: pieces.clone(),

@@ -13,13 +13,13 @@ use super::submit::submit;
 use super::workers::given;
 use crate::app::App;
 use crate::command::RetryExecution;
-use crate::http::{ApiError, Request, Response};
+use crate::http::{ApiError, ErrorCode, Request, Response};
 use crate::model::{
     Execution, ExecutionId, ExecutionStatus, MessageId, Millis, Routing, SessionId, TaskId, Usage,
     WorkerId,
 };
 use crate::store::executions::{Filter, Order};
-use crate::store::{StoreError, Tx, executions, sessions, tasks};
+use crate::store::{StoreError, Tx, executions, pruned, sessions, tasks};
 use crate::supervisor::Cancelled;
 
 /// An execution: one run of an engine for one message.
@@ -51,9 +51,9 @@ pub(super) struct ExecutionView {
     engine_session_id: Option<String>,
     /// The process, while it runs.
     pid: Option<u32>,
-    /// Its log, relative to the data directory.
+    /// Its log, relative to the data directory; `null` once it was removed.
     #[schemars(example = &"logs/2026-11/019ac0de-0000-7000-8000-000000000001.log")]
-    log_path: String,
+    log_path: Option<String>,
     log_bytes: u64,
     usage: Usage,
     /// The execution it repeats.
@@ -70,12 +70,14 @@ pub(super) fn view(
     execution: Execution,
 ) -> Result<ExecutionView, StoreError> {
     let id = execution.id;
+    let is_log_gone = pruned::log(tx, id)?.is_some();
     let live = app.supervisor.log_length(id);
     let live = live.map(|length| length.borrow().bytes);
     let stored = view_stored(execution);
     Ok(ExecutionView {
         task_id: tasks::of_execution(tx, id)?,
         pid: app.supervisor.pid(id),
+        log_path: stored.log_path.filter(|_| !is_log_gone),
         log_bytes: live.unwrap_or(stored.log_bytes),
         ..stored
     })
@@ -83,7 +85,7 @@ pub(super) fn view(
 
 fn view_stored(execution: Execution) -> ExecutionView {
     ExecutionView {
-        log_path: execution.log_path(),
+        log_path: Some(execution.log_path()),
         id: execution.id,
         worker_id: execution.worker_id,
         worker_name: execution.worker_name,
@@ -210,7 +212,20 @@ pub(super) fn retried(_app: &App, execution: Execution) -> Result<Response, ApiE
 
 pub(super) fn find(app: &App, id: ExecutionId) -> Result<Execution, ApiError> {
     let found = app.store.read(|tx| executions::get(tx, id))?;
-    found.ok_or_else(|| ApiError::not_found("execution"))
+    found.ok_or_else(|| missing(app, id))
+}
+
+/// What was removed is told from what never was by the age in its id, as far as that can be.
+fn missing(app: &App, id: ExecutionId) -> ApiError {
+    let age = app.config.retention.executions_age;
+    let made_at = Millis::try_from(id.as_u128() >> 80).unwrap_or(Millis::MAX);
+    match (age.in_words(), age.before(app.now())) {
+        (Some(words), Some(end)) if made_at < end => ApiError::new(
+            ErrorCode::NotFound,
+            format!("There is no such execution (any more): executions are removed after {words}"),
+        ),
+        _ => ApiError::not_found("execution"),
+    }
 }
 
 fn list(app: &App, req: &Request, filter: Filter, order: Order) -> Result<Response, ApiError> {

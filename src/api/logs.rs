@@ -11,11 +11,13 @@ use super::caller::require;
 use super::error::shutting_down;
 use super::executions::find;
 use crate::app::App;
+use crate::config::Age;
 use crate::execution_log::{LogFollower, LogReader};
 use crate::feed::Feed;
-use crate::http::{ApiError, Body, FileAnswer, Request, Response};
-use crate::model::{Execution, ExecutionId};
+use crate::http::{ApiError, Body, ErrorCode, FileAnswer, Request, Response};
+use crate::model::{Execution, ExecutionId, Millis};
 use crate::store::events::Scope;
+use crate::store::pruned;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -32,6 +34,9 @@ pub async fn get_log(app: Arc<App>, req: Request) -> Result<Response, ApiError> 
             Started::Follows(follower) => return Ok(following(follower, caller.over(app))),
             Started::Ended(ended) => execution = *ended,
         }
+    }
+    if let Some(at) = app.store.read(|tx| pruned::log(tx, execution.id))? {
+        return Err(removed(execution.completed_at.unwrap_or(at), at));
     }
     let path = app.log_path(&execution.log_path());
     let Ok(reader) = LogReader::open(&path) else {
@@ -52,6 +57,14 @@ pub async fn get_log(app: Arc<App>, req: Request) -> Result<Response, ApiError> 
         None => answer,
     };
     answer.answer(&req)
+}
+
+fn removed(ended: Millis, at: Millis) -> ApiError {
+    let age = Age::between(ended, at).in_words().unwrap_or_default();
+    ApiError::new(
+        ErrorCode::NotFound,
+        format!("The log was removed after {age}"),
+    )
 }
 
 fn so_far(app: &App, execution: &Execution) -> Result<Response, ApiError> {

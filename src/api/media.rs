@@ -20,11 +20,12 @@ use super::submit::{repeated, submit_as};
 use crate::app::App;
 use crate::command::{KeepUpload, Uploaded};
 use crate::data_dir::make_dir;
-use crate::http::{ApiError, FileAnswer, Request, Response};
+use crate::http::{ApiError, ErrorCode, FileAnswer, Request, Response};
 use crate::journal::SubmitError;
 use crate::journal::error::is_storage_full;
 use crate::model::text::{is_direction, truncated};
-use crate::model::{Invalid, Media, SessionId};
+use crate::model::{Invalid, Media, Millis, SessionId};
+use crate::store::{StoreError, pruned};
 
 /// The longest name a file keeps, bytes: what file systems take, less room for a suffix.
 const FILE_NAME_BYTES_MAX: usize = 200;
@@ -53,9 +54,16 @@ pub(super) struct MediaView {
         example = &"/api/local/sessions/019ac0de-0000-7000-8000-000000000001/media/photo.png"
     )]
     url: String,
+    /// When the file was removed because it was old or there was too much; `null` while it is there.
+    removed_at: Option<Millis>,
 }
 
-pub(super) fn view(app: &App, session: SessionId, media: &Media) -> MediaView {
+pub(super) fn view(
+    app: &App,
+    session: SessionId,
+    media: &Media,
+    removed_at: Option<Millis>,
+) -> MediaView {
     let name: String = media
         .name
         .bytes()
@@ -80,7 +88,17 @@ pub(super) fn view(app: &App, session: SessionId, media: &Media) -> MediaView {
             "{}/api/local/sessions/{session}/media/{name}",
             app.config.base_path
         ),
+        removed_at,
     }
+}
+
+/// When a file of a chat was removed.
+pub(super) fn removed_at(
+    app: &App,
+    session: SessionId,
+    name: &str,
+) -> Result<Option<Millis>, StoreError> {
+    app.store.read(|tx| pruned::upload(tx, session, name))
 }
 
 /// `POST /api/local/sessions/{session_id}/media` -- keeps a file, streamed to disk; it is there when this answers.
@@ -105,10 +123,14 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
         // A file that was placed and not told of, because the server was killed in between, is the one that is sent again.
         let placed = req
             .once()
+            .filter(|_| is_free(&app, session.id, &name))
             .and_then(|_| tokio::task::block_in_place(|| same_file(&dir, &name, &partial)));
         let kept = match placed {
             Some(media) => Ok(media),
-            None => partial.keep(&dir, &name).await,
+            None => {
+                let is_free = |name: &str| is_free(&app, session.id, name);
+                partial.keep(&dir, &name, is_free).await
+            }
         };
         // The chat may have been deleted meanwhile, with its directory and all that was uploaded before.
         if let Err(error) = sessions::find(&app, session.id) {
@@ -124,7 +146,7 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
         };
         return match req.once() {
             Some(_) => uploaded(&app, submit_as(&app, &req, fingerprint, keep).await?),
-            None => Ok(Response::ok(&view(&app, session.id, &keep.media))),
+            None => Ok(Response::ok(&view(&app, session.id, &keep.media, None))),
         };
     }
     Err(ApiError::bad_request(
@@ -133,11 +155,14 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
 }
 
 pub(super) fn uploaded(app: &App, uploaded: Uploaded) -> Result<Response, ApiError> {
-    Ok(Response::ok(&view(
-        app,
-        uploaded.session_id,
-        &uploaded.media,
-    )))
+    let Uploaded { session_id, media } = uploaded;
+    let removed_at = removed_at(app, session_id, &media.name)?;
+    Ok(Response::ok(&view(app, session_id, &media, removed_at)))
+}
+
+/// Whether a name may be given: messages still speak of what was removed by its name.
+fn is_free(app: &App, session: SessionId, name: &str) -> bool {
+    matches!(removed_at(app, session, name), Ok(None))
 }
 
 /// The file of this name, if it has the same content. Its other names do not count: they were given because it was not.
@@ -211,11 +236,16 @@ impl Partial {
         hash.finalize().into()
     }
 
-    async fn keep(mut self, dir: &Path, name: &str) -> Result<Media, ApiError> {
+    async fn keep(
+        mut self,
+        dir: &Path,
+        name: &str,
+        is_free: impl Fn(&str) -> bool,
+    ) -> Result<Media, ApiError> {
         self.file.flush().await.map_err(write_error)?;
         self.file.sync_all().await.map_err(write_error)?;
         make_dir(dir)?;
-        let name = place(&self.path, dir, name).map_err(write_error)?;
+        let name = place(&self.path, dir, name, is_free).map_err(write_error)?;
         let dir = dir.to_owned();
         let synced = tokio::task::spawn_blocking(move || File::open(dir)?.sync_all()).await;
         synced.map_err(ApiError::internal)?.map_err(write_error)?;
@@ -231,7 +261,12 @@ impl Drop for Partial {
 }
 
 /// Gives a complete upload its name, or the next free one like it.
-fn place(partial: &Path, dir: &Path, name: &str) -> io::Result<String> {
+fn place(
+    partial: &Path,
+    dir: &Path,
+    name: &str,
+    is_free: impl Fn(&str) -> bool,
+) -> io::Result<String> {
     let (stem, extension) = match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
         _ => (name, String::new()),
@@ -241,6 +276,9 @@ fn place(partial: &Path, dir: &Path, name: &str) -> io::Result<String> {
             1 => name.to_owned(),
             number => format!("{stem}-{number}{extension}"),
         };
+        if !is_free(&candidate) {
+            continue;
+        }
         match renameat_with(
             CWD,
             partial,
@@ -307,6 +345,15 @@ pub async fn get_media(app: Arc<App>, req: Request) -> Result<Response, ApiError
     require(&req)?;
     let session = sessions::find(&app, req.path("session_id")?)?;
     let name: String = req.path("name")?;
+    if let Some(at) = removed_at(&app, session.id, &name)? {
+        let at = i64::try_from(at).ok();
+        let at = at.and_then(|at| Timestamp::from_millisecond(at).ok());
+        let day = at.map(|at| at.strftime("%Y-%m-%d").to_string());
+        return Err(ApiError::new(
+            ErrorCode::NotFound,
+            format!("The file was removed on {}", day.unwrap_or_default()),
+        ));
+    }
     let missing = || ApiError::not_found("file");
     let (file, size) = open(&app.data.uploads(session.id), &name).ok_or_else(missing)?;
     let content_type = mime_guess::from_path(&name).first_or_octet_stream();
@@ -357,6 +404,9 @@ pub(super) fn attached(app: &App, session: SessionId, path: &str) -> Result<Medi
         .and_then(|name| name.to_str())
         .ok_or_else(refused)?;
     if path.parent() != Some(dir.as_path()) {
+        return Err(refused().into());
+    }
+    if removed_at(app, session, name)?.is_some() {
         return Err(refused().into());
     }
     let (_, size) = open(&dir, name).ok_or_else(refused)?;
@@ -415,7 +465,7 @@ mod tests {
         for content in ["one", "two", "three"] {
             let partial = dir.path().join(".upload-x");
             fs::write(&partial, content).unwrap();
-            names.push(place(&partial, dir.path(), "a.tar.gz").unwrap());
+            names.push(place(&partial, dir.path(), "a.tar.gz", |_| true).unwrap());
         }
         assert_eq!(names, ["a.tar.gz", "a.tar-2.gz", "a.tar-3.gz"]);
         assert_eq!(

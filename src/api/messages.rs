@@ -62,17 +62,24 @@ struct Author {
 }
 
 /// A message as clients see it, with its rendering if they want that.
-pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView {
+pub(super) fn view(
+    app: &App,
+    message: Message,
+    with_html: bool,
+) -> Result<MessageView, StoreError> {
     let media = message
         .media
         .iter()
-        .map(|file| media::view(app, message.session_id, file))
-        .collect();
+        .map(|file| {
+            let removed_at = media::removed_at(app, message.session_id, &file.name)?;
+            Ok(media::view(app, message.session_id, file, removed_at))
+        })
+        .collect::<Result<_, StoreError>>()?;
     let author = (message.role == Role::Bee).then_some(Author {
         worker_id: message.worker_id,
         name: message.author,
     });
-    MessageView {
+    Ok(MessageView {
         html: (with_html && message.role == Role::Bee).then(|| rendered(&message.content)),
         role: message.role,
         content: message.content,
@@ -85,7 +92,7 @@ pub(super) fn view(app: &App, message: Message, with_html: bool) -> MessageView 
         status: message.status,
         error: message.error,
         created_at: message.created_at,
-    }
+    })
 }
 
 /// The longest text that is rendered on a thread that others wait for, bytes.
@@ -109,12 +116,13 @@ pub async fn list_messages(app: Arc<App>, req: Request) -> Result<Response, ApiE
         .store
         .read(|tx| messages::list(tx, session.id, query.cursor, query.limit))?;
     let (rows, next) = (page.rows.into_iter().rev(), page.next);
-    let make =
-        || -> Vec<MessageView> { rows.map(|message| view(&app, message, with_html)).collect() };
+    let make = || -> Result<Vec<MessageView>, StoreError> {
+        rows.map(|message| view(&app, message, with_html)).collect()
+    };
     let rows = if with_html {
-        tokio::task::block_in_place(make)
+        tokio::task::block_in_place(make)?
     } else {
-        make()
+        make()?
     };
     Ok(page::answer(&req, &rows, next))
 }

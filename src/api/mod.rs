@@ -19,6 +19,7 @@ mod memory;
 mod messages;
 pub mod openapi;
 pub mod page;
+mod retention;
 mod sessions;
 mod storage;
 pub mod streams;
@@ -80,6 +81,10 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         post("/api/resume", system::resume)
             .says(200, "resumed")
             .refuses(&[Conflict]),
+        post("/api/retention", retention::keep)
+            .query::<bool>("dry_run", "Only tells what would be removed")
+            .answers::<crate::retention::Report>(200)
+            .refuses(&[Conflict, Held]),
         post("/api/purge", system::purge).says(200, "purged"),
         get("/api/backup", backup::get_backup)
             .scope("admin")

@@ -321,10 +321,10 @@ impl EventStream {
             .app
             .store
             .read(|tx| stored_messages::get(tx, session, seq))?;
-        Ok(found.map(|message| {
-            let data = messages::view(&self.app, message, true);
-            frame(Some(id), name, &OfSession { session_id, data })
-        }))
+        let data = found.map(|message| messages::view(&self.app, message, true));
+        Ok(data
+            .transpose()?
+            .map(|data| frame(Some(id), name, &OfSession { session_id, data })))
     }
 }
 

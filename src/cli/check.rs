@@ -12,7 +12,7 @@ use crate::journal::{JournalError, Log, materialise, snapshot};
 use crate::model::{Execution, SessionId};
 use crate::store::executions::{Filter, Order};
 use crate::store::{
-    Cursor, Page, ReadTx, Store, StoreError, executions, messages, sessions, workers,
+    Cursor, Page, ReadTx, Store, StoreError, executions, messages, pruned, sessions, workers,
 };
 
 /// How many rows are read at once.
@@ -259,7 +259,8 @@ impl Files<'_> {
                 )
             },
             |execution| {
-                self.log(&execution);
+                let removed_at = pruned::log(view, execution.id)?;
+                self.log(&execution, removed_at.is_some());
                 Ok(())
             },
         )?;
@@ -272,7 +273,9 @@ impl Files<'_> {
                     |message| {
                         self.report.contents.messages += 1;
                         for media in &message.media {
-                            self.upload(session.id, &media.name, media.size);
+                            if pruned::upload(view, session.id, &media.name)?.is_none() {
+                                self.upload(session.id, &media.name, media.size);
+                            }
                         }
                         Ok(())
                     },
@@ -286,9 +289,9 @@ impl Files<'_> {
         Ok(())
     }
 
-    fn log(&mut self, execution: &Execution) {
+    fn log(&mut self, execution: &Execution, is_removed: bool) {
         self.report.contents.executions += 1;
-        if !execution.status.is_final() {
+        if !execution.status.is_final() || is_removed {
             return;
         }
         let path = execution.log_path();

@@ -10,8 +10,11 @@ use crate::command::Submit;
 use crate::config::{Config, ConfigError, data_dir};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::disk::Disk;
+use crate::http::CancellationToken;
 use crate::journal::{Journal, SubmitError, materialise};
-use crate::run::{Control, writer_limits};
+use crate::retention::{self, Keeper, Report};
+use crate::run::{Control, pace, writer_limits};
+use crate::store::Store;
 
 use super::control::{self, ControlError};
 
@@ -47,6 +50,12 @@ pub enum HiveError {
     /// A backup could not be written, read or unpacked.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// What is due could not be removed.
+    #[error(transparent)]
+    Retention(#[from] retention::Error),
+    /// A copy does nothing by itself.
+    #[error("this is a copy of another hive: start it and confirm it first")]
+    Held,
     /// Something is damaged; what and where was said before.
     #[error("{0}")]
     Damaged(&'static str),
@@ -65,8 +74,10 @@ pub enum Hive {
 
 /// A hive without a server. Everything that was changed is on disk; [`Stopped::close`] ends in peace.
 pub struct Stopped {
-    _data: DataDir,
+    data: DataDir,
     journal: Journal,
+    store: Arc<Store>,
+    config: Config,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -101,6 +112,7 @@ impl Stopped {
         let disk = Disk::real();
         let opened =
             materialise::open(&disk, &data, config.limits.redb_cache_bytes, system_clock())?;
+        let store = opened.store.clone();
         let journal = Journal::start(
             opened,
             disk,
@@ -111,8 +123,10 @@ impl Stopped {
         )?;
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         Ok(Self {
-            _data: data,
+            data,
             journal,
+            store,
+            config,
             runtime,
         })
     }
@@ -120,6 +134,23 @@ impl Stopped {
     /// Makes a change; on disk when this returns.
     pub fn submit<C: Submit>(&self, change: C) -> Result<C::Outcome, HiveError> {
         Ok(self.runtime.block_on(self.journal.submit(change))?)
+    }
+
+    /// Removes what is kept no longer, or tells what that is. A copy that nobody confirmed is left alone.
+    pub fn retain(&self, dry_run: bool) -> Result<Report, HiveError> {
+        if self.data.is_copy() && !dry_run {
+            return Err(HiveError::Held);
+        }
+        let keeper = Arc::new(Keeper::new(
+            self.store.clone(),
+            self.journal.clone(),
+            self.data.root(),
+            self.config.retention.clone(),
+            pace(&self.config),
+            system_clock,
+        ));
+        let closing = CancellationToken::new();
+        Ok(self.runtime.block_on(keeper.pass(dry_run, &closing))?)
     }
 
     /// Removes from disk what was deleted.

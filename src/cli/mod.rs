@@ -16,6 +16,7 @@ mod passwd;
 mod progress;
 mod purge;
 mod restore;
+mod retention;
 mod serve;
 pub mod service;
 mod service_unit;
@@ -134,6 +135,15 @@ Examples:
     },
     /// Check every checksum of the data directory, and say what can be done about damage
     Verify,
+    /// Remove what [retention] in skep.toml keeps no longer, now instead of within the hour
+    #[command(after_help = "\
+Examples:
+  skep retention --dry-run      what would go, and how much that is")]
+    Retention {
+        /// Only print what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Remove from disk what was deleted, now instead of after two snapshots
     Purge,
     /// Measure this machine and what Skep makes of it, on the disk of the data directory
@@ -310,6 +320,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Engines { json } => engines::list(json, data),
         Command::Restore { dry_run, archive } => restore::restore(&archive, dry_run, data),
         Command::Verify => verify::verify(data),
+        Command::Retention { dry_run } => retention::retention(dry_run, data),
         Command::Purge => purge::purge(data),
         Command::Bench(asked) => bench::bench(&asked, data),
     };
@@ -416,6 +427,10 @@ mod tests {
             Command::Restore { dry_run: true, .. }
         ));
         assert!(matches!(command("skep purge"), Command::Purge));
+        assert!(matches!(
+            command("skep retention --dry-run"),
+            Command::Retention { dry_run: true }
+        ));
         assert!(matches!(
             command("skep bench --seconds 5 --json"),
             Command::Bench(Bench {

@@ -11,6 +11,7 @@ pub mod execution;
 pub mod memory;
 pub mod message;
 pub mod notice;
+pub mod retention;
 pub mod session;
 pub mod task;
 pub mod worker;
@@ -29,6 +30,7 @@ pub use execution::{
 pub use memory::{DeleteMemory, SetMemory};
 pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
 pub use notice::SendNotice;
+pub use retention::{PruneExecutions, PruneLogs, PruneUploads};
 pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
 pub use task::{
     CancelTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch, Timing,
@@ -204,6 +206,9 @@ commands! {
     ResumeTask,
     CancelTask,
     DeleteTask,
+    PruneExecutions,
+    PruneLogs,
+    PruneUploads,
     #[cfg(test)]
     Panic,
 }

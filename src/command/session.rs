@@ -10,7 +10,7 @@ use crate::model::{
     EventBody, Execution, ExecutionStatus, MemoryScope, Millis, Session, SessionId, WorkerId,
 };
 use crate::store::executions::{Filter, Order};
-use crate::store::{contexts, events, executions, messages, sessions, workers};
+use crate::store::{contexts, events, executions, messages, pruned, sessions, workers};
 
 const NO_SUCH_WORKER: Refusal = Refusal::NamesNothing {
     field: "worker_id",
@@ -161,6 +161,7 @@ impl Change for DeleteSession {
         let session = sessions::get(cx.tx, self.id)?.ok_or(Refusal::NotFound("session"))?;
         messages::delete_all(cx.tx, self.id)?;
         contexts::delete_all(cx.tx, self.id)?;
+        pruned::delete_uploads(cx.tx, self.id)?;
         sessions::delete(cx.tx, &session)?;
         delete_scope(cx, MemoryScope::Session(self.id))?;
         leave_session(cx, self.id, self.at)?;

@@ -23,7 +23,14 @@ const ENGINE_NAME_BYTES_MAX: usize = 64;
 /// A word that is further from a key than this is no slip of it.
 const DISTANCE_MAX: usize = 2;
 /// The tables that hold other things than settings of one value.
-const TABLES: [&str; 5] = ["confinement", "engines", "limits", "rate_limit", "tier"];
+const TABLES: [&str; 6] = [
+    "confinement",
+    "engines",
+    "limits",
+    "rate_limit",
+    "retention",
+    "tier",
+];
 const BUILTIN: &str = "builtin";
 const ENGINE_KINDS: [&str; 6] = ["command", "claude", "codex", "opencode", "http", BUILTIN];
 const ENGINE_PROTOCOLS: [&str; 2] = ["openai", "anthropic"];
@@ -113,7 +120,10 @@ impl Reader<'_> {
             let span = key.span();
             let name = key.into_inner();
             match (&*name, value.get_ref()) {
-                ("limits" | "rate_limit" | "confinement", DeValue::Table(section)) => {
+                (
+                    "limits" | "rate_limit" | "confinement" | "retention",
+                    DeValue::Table(section),
+                ) => {
                     for (key, value) in section {
                         self.setting(format!("{name}.{}", key.get_ref()), key.span(), value)?;
                     }
@@ -125,7 +135,7 @@ impl Reader<'_> {
                         .map_err(|message| self.refuse(Some("tier"), Some(span), &message))?;
                     self.config.tier = tier;
                 }
-                ("limits" | "rate_limit" | "confinement" | "engines" | "tier", _) => {
+                ("limits" | "rate_limit" | "confinement" | "retention" | "engines" | "tier", _) => {
                     let message = format!("must be a table: [{name}]");
                     return Err(self.refuse(Some(&name), Some(span), &message));
                 }

@@ -46,6 +46,13 @@ settings! {
         /// redb is synced once this much of it changed.
         checkpoint_dirty_bytes: u64 = 8 * MIB, in MIB..=1024 * MIB;
 
+        /// The time after a start until `[retention]` is looked after; a start has other things to do.
+        retention_after_start_s: u64 = 60, in 0..=86_400;
+        /// The time between two looks after `[retention]`.
+        retention_interval_s: u64 = 3_600, in 1..=31 * 86_400;
+        /// Executions, logs and uploads, each, that one look removes at most; the next one follows at once.
+        retention_removed_max: usize = 10_000, in 1..=1_000_000;
+
         /// The time between SIGTERM and SIGKILL.
         stop_grace_s: u64 = 5, in 1..=600;
         /// The time an engine has to exit after its final result.

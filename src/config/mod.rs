@@ -10,6 +10,7 @@ mod file;
 mod limits;
 mod parts;
 mod path;
+mod retention;
 mod secret;
 mod setting;
 mod tables;
@@ -24,6 +25,7 @@ pub use confinement::{Confinement, Mode};
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
 pub use path::{BasePath, FilePath, GrantedPath};
+pub use retention::{Age, Retention};
 pub use secret::Secret;
 use setting::settings;
 pub use setting::{Setting, documented};
@@ -87,6 +89,8 @@ settings! {
         data: PathBuf,
         /// `[rate_limit]`.
         rate_limit: RateLimits,
+        /// `[retention]`.
+        retention: Retention,
         /// `[limits]`.
         limits: Limits,
         /// `[confinement]`.

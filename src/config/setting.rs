@@ -1,7 +1,7 @@
 //! One row for each setting: the table that drives parsing and from which the documentation comes.
 
 use super::value::Kind;
-use super::{Config, Confinement, RateLimits, limits::Limits};
+use super::{Config, Confinement, RateLimits, Retention, limits::Limits};
 
 /// A setting: its names, its default and what it means.
 pub struct Setting {
@@ -28,6 +28,7 @@ pub struct Setting {
 pub fn documented() -> Vec<Setting> {
     let mut all = Config::settings();
     all.extend(RateLimits::settings());
+    all.extend(Retention::settings());
     all.extend(Limits::settings());
     all.extend(Confinement::settings());
     all

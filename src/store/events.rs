@@ -4,7 +4,7 @@ use redb::ReadableTable;
 
 use super::tables::{FEED, FEED_BY_EXECUTION, FEED_BY_SESSION};
 use super::{StoreError, Tx, WriteTx, codec, meta};
-use crate::model::{Event, ExecutionId, SessionId};
+use crate::model::{Event, EventBody, ExecutionId, SessionId};
 
 /// Which events a stream shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,30 @@ pub fn delete_all(tx: &WriteTx, session: SessionId) -> Result<(), StoreError> {
             .transpose()?;
         if let Some(execution) = removed.and_then(|event| event.execution_id) {
             by_execution.remove((execution.as_u128(), id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the events of an execution but for the messages of its chat.
+pub fn delete_steps(tx: &WriteTx, execution: ExecutionId) -> Result<(), StoreError> {
+    let mut feed = tx.table(FEED)?;
+    let mut by_session = tx.table(FEED_BY_SESSION)?;
+    let mut by_execution = tx.table(FEED_BY_EXECUTION)?;
+    let keys = (execution.as_u128(), 0)..=(execution.as_u128(), u64::MAX);
+    for row in by_execution.extract_from_if(keys, |_, _| true)? {
+        let id = row?.0.value().1;
+        let event = feed.get(id)?.map(|row| codec::decode("feed", row.value()));
+        let Some(event): Option<Event> = event.transpose()? else {
+            continue;
+        };
+        // These belong to the chat.
+        if let EventBody::UserMessage { .. } | EventBody::Reply { .. } = event.body {
+            continue;
+        }
+        feed.remove(id)?;
+        if let Some(session) = event.session_id {
+            by_session.remove((session.as_u128(), id))?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Executions, their indexes and the queue.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 
 use redb::ReadableTable;
@@ -324,6 +325,64 @@ pub fn update(tx: &WriteTx, before: &Execution, after: &Execution) -> Result<(),
         set_waiting(tx, after.worker_id, |count| count.saturating_sub(1))?;
     }
     Ok(())
+}
+
+/// The chats in which something waits or runs.
+pub fn busy_sessions(tx: &impl Tx) -> Result<HashSet<SessionId>, StoreError> {
+    let running = list_running(tx)?;
+    let mut busy: HashSet<SessionId> = running
+        .iter()
+        .filter_map(|execution| execution.session_id)
+        .collect();
+    find_in_queue(tx, 0, |waiting| {
+        busy.extend(waiting.session);
+        false
+    })?;
+    Ok(busy)
+}
+
+/// Removes a final execution with its places in the indexes.
+pub fn delete(tx: &WriteTx, execution: &Execution) -> Result<(), StoreError> {
+    let id = execution.id.as_u128();
+    let worker = execution.worker_id.map_or(0, WorkerId::as_u128);
+    let status = execution.status as u8;
+    tx.table(EXECUTIONS)?.remove(id)?;
+    if let Some(session) = execution.session_id {
+        tx.table(EXECUTIONS_BY_SESSION)?
+            .remove((session.as_u128(), id))?;
+    }
+    tx.table(EXECUTIONS_BY_WORKER)?.remove((worker, id))?;
+    tx.table(EXECUTIONS_BY_STATUS)?.remove((status, id))?;
+    tx.table(EXECUTIONS_BY_WORKER_STATUS)?
+        .remove((worker, status, id))?;
+    Ok(())
+}
+
+/// Whether there is one; cheaper than to get it.
+pub fn exists(tx: &impl Tx, id: ExecutionId) -> Result<bool, StoreError> {
+    Ok(tx.table(EXECUTIONS)?.get(id.as_u128())?.is_some())
+}
+
+/// At most `limit` final executions that ended before `end`, the oldest first.
+pub fn list_ended_before(
+    tx: &impl Tx,
+    end: Millis,
+    limit: usize,
+) -> Result<Vec<Execution>, StoreError> {
+    // None has ended before it was made, and ids are in the order in which they were.
+    let made_before = u128::from(end.min((1 << 48) - 1)) << 80;
+    let mut found = Vec::new();
+    for row in tx.table(EXECUTIONS)?.range(..made_before)? {
+        if found.len() == limit {
+            break;
+        }
+        let execution: Execution = codec::decode("executions", row?.1.value())?;
+        let has_ended = execution.completed_at.is_some_and(|at| at < end);
+        if execution.status.is_final() && has_ended {
+            found.push(execution);
+        }
+    }
+    Ok(found)
 }
 
 fn set_waiting(

@@ -78,7 +78,7 @@ tables! {
     FEED: u64 => &'static [u8] = "feed";
     /// (session, event): the events of a chat. Changes together with `FEED`.
     FEED_BY_SESSION: (u128, u64) => () = "feed_by_session";
-    /// (execution, event): the events of an execution. Changes together with `FEED`.
+    /// (execution, event): the events of an execution. Changes together with `FEED`, and ends with the execution.
     FEED_BY_EXECUTION: (u128, u64) => () = "feed_by_execution";
     /// What came of a change by the SHA-256 of its user, route and idempotency key, for a day.
     IDEMPOTENCY: &'static [u8; 32] => &'static [u8] = "idempotency";
@@ -98,4 +98,8 @@ tables! {
     MEMORY: (u8, u128, &'static str) => &'static [u8] = "memory";
     /// The key of an entry by its place in the order of changes. Changes together with `MEMORY`.
     MEMORY_BY_CHANGE: u64 => (u8, u128, &'static str) = "memory_by_change";
+    /// When the log of an execution was removed. Goes with its row in `EXECUTIONS`.
+    PRUNED_LOGS: u128 => u64 = "pruned_logs";
+    /// (session, name): when an upload was removed; its name is not given again. Goes with its row in `SESSIONS`.
+    PRUNED_UPLOADS: (u128, &'static str) => u64 = "pruned_uploads";
 }

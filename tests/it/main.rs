@@ -40,6 +40,7 @@ mod process;
 mod rate_limits;
 mod readme;
 mod real;
+mod retention;
 mod service;
 mod sessions;
 mod startup;
