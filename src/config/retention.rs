@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_lay_between_is_told_roughly() {
-        let words = |ms| Age::between(1000, 1000 + ms).in_words().unwrap();
+        let words = |ms: u64| Age::between(1000, 1000 + ms).in_words().unwrap();
         assert_eq!(words(0), "0 seconds");
         assert_eq!(words(59_999), "59 seconds");
         assert_eq!(words(3_700_000), "1 hour");
