@@ -120,6 +120,7 @@ def settings(engines, home, model_port, scripted_port):
             env = {"HOME": str(own), "ANTHROPIC_BASE_URL": base, "ANTHROPIC_API_KEY": "x", "OPENAI_API_KEY": "x",
                    "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "200", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
             lines += ["[engines.%s-%s]" % (kind, name), "kind = %s" % json.dumps(kind), "argv = %s" % json.dumps(argv),
+                      "read = %s" % json.dumps([str(own / "instructions.md")]),
                       "model = %s" % json.dumps("local/small" if kind == "opencode" else "small"),
                       "env = { %s }" % ", ".join("%s = %s" % (key, json.dumps(value)) for key, value in env.items())]
     return "\n".join(lines) + "\n"
