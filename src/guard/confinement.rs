@@ -149,7 +149,8 @@ impl Confinement {
             .find(|word| word.starts_with('/') && word.len() > 1)?;
         let is_below =
             |list: &[PathBuf]| list.iter().any(|below| Path::new(path).starts_with(below));
-        if is_below(&self.write) {
+        // No setting opens another process.
+        if is_below(&self.write) || path.starts_with("/proc/") {
             return None;
         }
         let list = if is_below(&self.read) {
@@ -218,6 +219,7 @@ mod tests {
                 Some("in the write list"),
             ),
             ("cat: /w/secret: Permission denied", None),
+            ("cat: /proc/7/environ: Permission denied", None),
             ("cat: secret: Permission denied", None),
             ("cat: /home/x: No such file or directory", None),
             ("", None),

@@ -99,10 +99,11 @@ async fn no_name_path_or_message_becomes_an_option() {
 
 /// Neither an engine nor the guard above it, whose memory an engine may read, is given a secret of the server.
 #[cfg(target_os = "linux")]
+/// Also where nothing keeps it from looking.
 #[tokio::test]
 async fn no_secret_is_in_the_environment_of_an_engine_or_its_guard() {
     let settings = "[engines.look]\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \
-        \"tr '\\\\0' '\\\\n' </proc/$PPID/environ; tr '\\\\0' '\\\\n' </proc/$PPID/cmdline; env; ls -l /proc/$PPID/fd; exit 0\"]";
+        \"tr '\\\\0' '\\\\n' </proc/$PPID/environ; tr '\\\\0' '\\\\n' </proc/$PPID/cmdline; env; ls -l /proc/$PPID/fd\"]\nconfine = false";
     let server = Setup::settings(settings)
         .env("SECRET_OF_THE_USER", "hush-hush")
         .env("AWS_SECRET_ACCESS_KEY", "hush-hush")
