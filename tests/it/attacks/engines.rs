@@ -97,9 +97,9 @@ async fn no_name_path_or_message_becomes_an_option() {
     }
 }
 
-/// Neither an engine nor the guard above it, whose memory an engine may read, is given a secret of the server.
+/// Neither an engine nor the guard above it, whose memory an engine may read, is given a secret of the server, also
+/// where nothing keeps it from looking.
 #[cfg(target_os = "linux")]
-/// Also where nothing keeps it from looking.
 #[tokio::test]
 async fn no_secret_is_in_the_environment_of_an_engine_or_its_guard() {
     let settings = "[engines.look]\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \
