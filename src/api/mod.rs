@@ -310,7 +310,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
                 r#"{"instruction": "Summarise what is new", "type": "scheduled", "cron_expr": "0 9 * * 1-5", "timezone": "Europe/Berlin"}"#,
             )
             .answers::<tasks::TaskView>(201)
-            .refuses(&[Conflict, NotFound]),
+            .refuses(&[Conflict]),
         post("/api/tasks/preview", tasks::preview_task)
             .takes::<tasks::Previewed>(
                 r#"{"cron_expr": "0 9 * * 1-5", "timezone": "Europe/Berlin"}"#,

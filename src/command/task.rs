@@ -26,10 +26,16 @@ fn check_place(
     session: Option<SessionId>,
 ) -> Result<(), Rejection> {
     if let Some(id) = worker {
-        workers::get(cx.tx, id)?.ok_or(Refusal::NotFound("worker"))?;
+        workers::get(cx.tx, id)?.ok_or(Refusal::NamesNothing {
+            field: "worker_id",
+            noun: "worker",
+        })?;
     }
     if let Some(id) = session {
-        sessions::get(cx.tx, id)?.ok_or(Refusal::NotFound("session"))?;
+        sessions::get(cx.tx, id)?.ok_or(Refusal::NamesNothing {
+            field: "session_id",
+            noun: "session",
+        })?;
     }
     Ok(())
 }

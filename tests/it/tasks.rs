@@ -120,7 +120,7 @@ async fn what_is_no_task_is_refused_and_nothing_is_created() {
     let nobody = uuid::Uuid::now_v7().to_string();
     for field in ["worker_id", "session_id"] {
         let body = json!({ "type": "immediate", "instruction": "x", field: nobody });
-        user.post(TASKS, &body).await.refused(404, "not_found");
+        assert_eq!(user.post(TASKS, &body).await.invalid_fields(), [field]);
     }
     user.post(TASKS, &json!({ "type": "sometimes", "instruction": "x" }))
         .await
