@@ -332,7 +332,12 @@ const CONVENTIONS: &[Line] = &[
         "",
         By(&["workers::bad_workers_are_refused_by_field"]),
     ),
-    ("Error format", "422: an invalid cron", "", Pending("tasks")),
+    (
+        "Error format",
+        "422: an invalid cron",
+        "",
+        By(&["tasks::what_is_no_task_is_refused_and_nothing_is_created"]),
+    ),
     (
         "Error format",
         "429: rate-limited, with Retry-After",
