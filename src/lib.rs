@@ -21,9 +21,6 @@
 //!   [`execution_log`].
 //! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`openapi`] describes
 //!   them to clients; [`auth`] tokens and passwords; [`render`] makes replies safe to show.
-//! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`auth`] tokens and
-//!   passwords; [`render`] makes replies safe to show.
-//! - [`metrics`] counts for whoever watches; it is below everything.
 //! - [`outbound`] is the one way to ask a server elsewhere: a model's, or a page that a tool fetches.
 //! - [`metrics`] counts for whoever watches; it is below everything. [`usage`] says what uses the disk.
 //! - [`retention`] removes what is old or too much, where the settings say so.
@@ -58,7 +55,7 @@ pub mod retention;
 mod run;
 pub mod store;
 pub mod supervisor;
-
-pub use run::{Announcement, RunError, run};
 pub mod tool;
 pub mod usage;
+
+pub use run::{Announcement, RunError, run};

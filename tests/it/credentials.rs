@@ -216,12 +216,15 @@ async fn the_last_use_of_a_key_is_noted_once_a_minute() {
     for call in calls {
         assert_eq!(call.await.unwrap(), 200);
     }
-    let noted = loop {
-        let noted = user.read("/api/tokens").await[0]["last_used_at"].clone();
-        if !noted.is_null() {
-            break noted;
+    let noted = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let noted = user.read("/api/tokens").await[0]["last_used_at"].clone();
+            if !noted.is_null() {
+                break noted;
+            }
         }
-    };
+    });
+    let noted = noted.await.expect("the use is noted");
     script.get("/api/me").await.expect(200);
     let server = server.restart().await;
     let tokens = user.at(&server).read("/api/tokens").await;
