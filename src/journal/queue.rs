@@ -19,7 +19,7 @@ use super::writer::{CHECKPOINT_IDLE, Commit, Job, Submission, Writer, encode};
 const REST: Duration = Duration::from_secs(60);
 
 /// The largest change that is written on a thread of the runtime, bytes.
-const PAYLOAD_INLINE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const PAYLOAD_INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The way to the journal's thread.
 pub(super) struct Jobs {

@@ -3,15 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::SubmitError;
+use super::queue::PAYLOAD_INLINE_BYTES_MAX;
 use super::writer_tests::{
     Hive, NOW, a_failed_sync_ends_all_writing, a_full_disk_refuses_and_goes_on, limits, post,
     replay_gives_the_same_tables, what_was_answered_is_there_after_a_crash,
 };
-use crate::command::{Added, CreateSession, Panic};
+use super::{SubmitError, WriterLimits};
+use crate::command::{self, Added, CreateSession, Panic};
 use crate::model::Ids;
 use crate::store::{executions, meta};
 
@@ -109,6 +111,70 @@ async fn lone_and_crowded_changes_keep_their_order() {
     let queued = executions::queue_length(&hive.store.view().unwrap()).unwrap();
     assert_eq!(queued, (CALLERS + 1) * EACH);
     hive.remade_the_same(root.path()).await;
+}
+
+/// Which threads showed a change: `true` is the journal's own.
+type Shown = tokio::sync::mpsc::UnboundedReceiver<bool>;
+
+fn watched(root: &std::path::Path, limits: WriterLimits) -> (Hive, Shown) {
+    let (sender, shown) = tokio::sync::mpsc::unbounded_channel();
+    let hive = Hive::open_within(root, limits, move |_: &[Added]| {
+        let _ = sender.send(std::thread::current().name() == Some("journal"));
+    });
+    (hive, shown)
+}
+
+/// A disk that takes its time would hold up the other tasks of a runtime's thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_slow_disk_on_a_thread_of_the_runtime() {
+    let root = TempDir::new().unwrap();
+    let limits = WriterLimits {
+        sync_inline_max: Duration::ZERO,
+        ..limits()
+    };
+    let (hive, mut shown) = watched(root.path(), limits);
+    // How long the disk takes is known once it was asked.
+    let session = hive.session("chat").await;
+    shown.recv().await.unwrap();
+    for _ in 0..20 {
+        hive.journal.submit(post(session, "text")).await.unwrap();
+        assert!(shown.recv().await.unwrap(), "on a thread of the runtime");
+    }
+    hive.close().await;
+}
+
+/// At the limit a change is written where it was asked for, if nobody is before it; one byte more never is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_change_is_left_to_the_journals_thread() {
+    const ROUNDS: usize = 20;
+    let root = TempDir::new().unwrap();
+    let (hive, mut shown) = watched(root.path(), limits());
+    let session = hive.session("chat").await;
+    shown.recv().await.unwrap();
+    let of_bytes = |bytes: usize| {
+        let length = |text: &str| command::encode(&post(session, text).into()).unwrap().len();
+        // Nearly as long already, so that lengths take as many bytes.
+        let near = "x".repeat(bytes - 1_000);
+        let text = "x".repeat(near.len() + bytes - length(&near));
+        assert_eq!(length(&text), bytes);
+        text
+    };
+    let (largest, too_large) = (
+        of_bytes(PAYLOAD_INLINE_BYTES_MAX),
+        of_bytes(PAYLOAD_INLINE_BYTES_MAX + 1),
+    );
+    let mut at_once = 0;
+    for _ in 0..ROUNDS {
+        hive.journal.submit(post(session, &largest)).await.unwrap();
+        at_once += usize::from(!shown.recv().await.unwrap());
+        hive.journal
+            .submit(post(session, &too_large))
+            .await
+            .unwrap();
+        assert!(shown.recv().await.unwrap(), "on a thread of the runtime");
+    }
+    assert!(at_once > 0, "never at once");
+    hive.close().await;
 }
 
 /// The journal's thread makes checkpoints also of what others wrote.

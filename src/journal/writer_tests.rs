@@ -54,6 +54,14 @@ impl Hive {
         root: &Path,
         observer: impl Fn(&[Added]) + Send + Sync + 'static,
     ) -> Self {
+        Self::open_within(root, limits(), observer)
+    }
+
+    pub(super) fn open_within(
+        root: &Path,
+        limits: WriterLimits,
+        observer: impl Fn(&[Added]) + Send + Sync + 'static,
+    ) -> Self {
         let data = DataDir::open(root).unwrap();
         let opened = materialise::open(&Disk::real(), &data, CACHE, NOW).unwrap();
         let store = opened.store.clone();
@@ -64,7 +72,7 @@ impl Hive {
             seen.lock().unwrap().extend_from_slice(events);
         });
         let journal =
-            Journal::start(opened, Disk::real(), &data, limits(), || NOW, observer).unwrap();
+            Journal::start(opened, Disk::real(), &data, limits, || NOW, observer).unwrap();
         Self {
             data,
             store,
