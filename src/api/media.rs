@@ -245,7 +245,15 @@ impl Partial {
         self.file.flush().await.map_err(write_error)?;
         self.file.sync_all().await.map_err(write_error)?;
         make_dir(dir)?;
-        let name = place(&self.path, dir, name, is_free).map_err(write_error)?;
+        let placed = match place(&self.path, dir, name, &is_free) {
+            // An empty directory may have been removed just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_dir(dir)?;
+                place(&self.path, dir, name, &is_free)
+            }
+            placed => placed,
+        };
+        let name = placed.map_err(write_error)?;
         let dir = dir.to_owned();
         let synced = tokio::task::spawn_blocking(move || File::open(dir)?.sync_all()).await;
         synced.map_err(ApiError::internal)?.map_err(write_error)?;

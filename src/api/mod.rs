@@ -293,6 +293,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
                 r#"{"model": "bee", "messages": [{"role": "user", "content": "Hello, what can you do?"}]}"#,
             )
             .answers::<v1::ChatCompletion>(200)
+            .streams(v1::events)
             .refuses(&[NotFound, Conflict, Held, UpstreamUnavailable]),
         get("/api/memory", memory::list_memory)
             .query::<String>("scope", "Only `global`, `worker:<id>` or `session:<id>`")

@@ -1,5 +1,6 @@
 //! One route as an operation.
 
+use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::{About, Types, curl, refusals};
@@ -124,7 +125,9 @@ fn parameters<S>(route: &Route<S>, types: &mut Types) -> Vec<Value> {
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         }));
     }
-    if has(doc, |content| matches!(content, Content::Events(_))) {
+    let is_stream = has(doc, |content| matches!(content, Content::Events(_)));
+    // What begins something new has no place to go on from.
+    if is_stream && route.method == Method::GET {
         let says = "The last id that was seen: everything stored after it is sent first. 0 is all there is; without it the stream begins now.";
         for (place, name) in [("header", "Last-Event-ID"), ("query", "last_event_id")] {
             found.push(json!({
@@ -195,7 +198,14 @@ fn responses<S>(route: &Route<S>, types: &mut Types, shared: &mut Map<String, Va
     let mut all = Map::new();
     for answer in &route.doc.answers {
         let status = answer.status.as_str().to_owned();
-        all.insert(status, response(route, answer, types));
+        let one = response(route, answer, types);
+        match all.get_mut(&status) {
+            // One status in two forms, as the request asks.
+            Some(other) => merge(other, one),
+            None => {
+                all.insert(status, one);
+            }
+        }
         if let Content::File(content_type) = answer.content {
             let mut part = response(route, answer, types);
             part["description"] = "The part that was asked for.".into();
@@ -227,6 +237,21 @@ fn responses<S>(route: &Route<S>, types: &mut Types, shared: &mut Map<String, Va
         }
     }
     all.into()
+}
+
+/// Adds what another form of an answer has.
+fn merge(answer: &mut Value, other: Value) {
+    for part in ["headers", "content"] {
+        if let (Some(all), Some(more)) = (answer[part].as_object_mut(), other[part].as_object()) {
+            all.extend(more.clone());
+        }
+    }
+    if let (Some(says), Some(more)) = (
+        answer["description"].as_str(),
+        other["description"].as_str(),
+    ) {
+        answer["description"] = format!("{says}, or: {more}").into();
+    }
 }
 
 /// The headers that every answer of a route may have.

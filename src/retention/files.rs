@@ -74,6 +74,31 @@ pub fn remove(root: &Path, part: &str, file: &Found) -> io::Result<bool> {
     }
 }
 
+/// Removes the empty directories of `root/part/` into which nothing came or went since `settled`: whoever makes one is
+/// about to use it.
+pub fn remove_empty(root: &Path, part: &str, settled: Millis) -> io::Result<()> {
+    let Some(part) = open_part(root, part)? else {
+        return Ok(());
+    };
+    for folder in names_in(&part)? {
+        let folder = folder?;
+        let Ok(stat) = statat(&part, folder.as_str(), AtFlags::SYMLINK_NOFOLLOW) else {
+            continue;
+        };
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let changed = u64::try_from(stat.st_mtime)
+            .unwrap_or(0)
+            .saturating_mul(1000);
+        if is_directory && changed < settled {
+            match unlinkat(&part, folder.as_str(), AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT | Errno::NOTDIR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
 fn open_part(root: &Path, part: &str) -> io::Result<Option<OwnedFd>> {
     enter(&OwnedFd::from(File::open(root)?), part)
 }

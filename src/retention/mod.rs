@@ -27,6 +27,8 @@ use plan::Plan;
 const EXECUTIONS_AT_ONCE: usize = 32;
 /// Logs or uploads that go in one command.
 const FILES_AT_ONCE: usize = 256;
+/// How long nothing came into an empty directory or left it before it is removed.
+const EMPTY_GRACE_MS: Millis = 3_600_000;
 /// The pause before a pass goes on with what the last one left.
 const GOES_ON_AFTER: Duration = Duration::from_secs(1);
 
@@ -241,6 +243,9 @@ impl Keeper {
                 return Ok(());
             }
             if plan::is_log_gone(&self.store, *id)? {
+                // First, so that a crash leaves what the next pass looks for.
+                let index = plan::index_of(file);
+                files::remove(&self.root, "logs", &index)?;
                 files::remove(&self.root, "logs", file)?;
             }
         }
@@ -251,6 +256,10 @@ impl Keeper {
             if plan::is_upload_gone(&self.store, *session, &file.name)? {
                 files::remove(&self.root, "uploads", file)?;
             }
+        }
+        let settled = (self.clock)().saturating_sub(EMPTY_GRACE_MS);
+        for part in ["logs", "uploads"] {
+            files::remove_empty(&self.root, part, settled)?;
         }
         Ok(())
     }

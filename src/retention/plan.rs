@@ -14,6 +14,8 @@ use crate::store::{Store, executions, pruned, sessions};
 pub const UPLOAD_GRACE_MS: Millis = 3_600_000;
 /// The end of a log's name.
 const LOG_SUFFIX: &str = ".log";
+/// And of its index's.
+const INDEX_SUFFIX: &str = ".idx";
 
 /// What one pass removes, the oldest first.
 #[derive(Debug, Default)]
@@ -191,6 +193,15 @@ pub fn is_upload_gone(
 
 fn execution_of(file: &Found) -> Option<ExecutionId> {
     file.name.strip_suffix(LOG_SUFFIX)?.parse().ok()
+}
+
+/// What lies beside a log.
+pub fn index_of(log: &Found) -> Found {
+    let stem = log.name.strip_suffix(LOG_SUFFIX).unwrap_or(&log.name);
+    Found {
+        name: format!("{stem}{INDEX_SUFFIX}"),
+        ..log.clone()
+    }
 }
 
 /// The first 48 bits of a UUIDv7.

@@ -132,3 +132,9 @@ pub fn set_of_execution(
         .insert(execution.as_u128(), task.as_u128())?;
     Ok(())
 }
+
+/// Removes the note, with the execution.
+pub fn delete_of_execution(tx: &WriteTx, execution: ExecutionId) -> Result<(), StoreError> {
+    tx.table(TASK_OF_EXECUTION)?.remove(execution.as_u128())?;
+    Ok(())
+}

@@ -33,13 +33,13 @@ const ELSEWHERE: [(&str, &str, &str); 7] = [
     ),
     (
         "read_only",
-        "src/api/error.rs",
-        "what_the_journal_refuses_has_its_code",
+        "tests/it/conventions.rs",
+        "a_journal_that_fails_takes_no_writes_and_still_reads",
     ),
     (
         "shutting_down",
-        "src/api/error.rs",
-        "what_the_journal_refuses_has_its_code",
+        "tests/it/conventions.rs",
+        "who_waits_when_the_server_goes_down_is_told_so",
     ),
     ("overloaded", "tests/it/streams.rs", "streams_are_bounded"),
 ];
@@ -276,4 +276,68 @@ async fn an_error_is_found_in_the_log_by_its_id() {
     for id in ["trace-1.2_x", &id] {
         assert!(stderr.contains(&format!("request.id={id}")), "{stderr}");
     }
+}
+
+/// What was written stays readable, nothing is taken that might not be kept, and the next start goes on.
+#[tokio::test]
+async fn a_journal_that_fails_takes_no_writes_and_still_reads() {
+    let server = Setup::default().start().await;
+    let user = server.log_in().await;
+    let chat = user.chat().await;
+    // The next segment's place is taken, whatever its number.
+    let journal = server.data.join("journal");
+    let first = std::fs::read_dir(&journal).unwrap().flatten();
+    let first = first.map(|entry| entry.file_name().into_string().unwrap());
+    let digits = first
+        .filter_map(|name| Some(name.strip_suffix(".seg")?.len()))
+        .next()
+        .expect("there is a segment");
+    let taken: Vec<_> = (2..100)
+        .map(|seq| journal.join(format!("{seq:0digits$}.seg")))
+        .filter(|path| !path.exists())
+        .collect();
+    for path in &taken {
+        std::fs::create_dir(path).unwrap();
+    }
+    let purge = user.post("/api/purge", &json!({})).await;
+    assert_eq!(purge.status, 500, "{}", purge.text());
+    for path in ["/api/workers", "/api/local/sessions"] {
+        let refused = user.post(path, &json!({ "name": "Late" })).await;
+        refused.refused(503, "read_only");
+        assert!(refused.header("retry-after").is_some());
+    }
+    assert_eq!(user.read_all("/api/local/sessions").await.len(), 1);
+    let ready = server.call(Method::Get, "/readyz").send().await;
+    assert_eq!(ready.expect(503).json()["status"], "read_only");
+
+    let stopped = server.stop().await;
+    for path in &taken {
+        std::fs::remove_dir(path).unwrap();
+    }
+    let server = stopped.start().await;
+    let user = user.at(&server);
+    user.read(&format!("/api/local/sessions/{chat}")).await;
+    user.worker("Next", "builtin").await;
+}
+
+#[tokio::test]
+async fn who_waits_when_the_server_goes_down_is_told_so() {
+    let server = Setup::settings(&crate::support::engine::settings())
+        .start()
+        .await;
+    let user = server.log_in().await;
+    user.worker("Slow", "fake").await;
+    let mut events = user.events("/api/stream", None).await;
+    let body = json!({ "model": "Slow", "messages": [{ "role": "user", "content": "hang" }] });
+    let call = user.call(Method::Post, "/v1/chat/completions").json(&body);
+    let waiting = tokio::spawn(async move { call.send().await });
+    events
+        .find(|event| event.is("status") && event.data["status"] == "running")
+        .await;
+    let stopped = server.stop().await;
+    assert!(stopped.status.success());
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["error"]["code"], "shutting_down");
+    assert_eq!(answer.header("retry-after"), Some("5"));
 }

@@ -85,7 +85,8 @@ async fn old_executions_go_and_the_messages_stay() {
         (&json!(1), &json!(true)),
         "{done}"
     );
-    assert!(!log_of(&server, &old).exists());
+    let log = log_of(&server, &old);
+    assert!(!log.exists() && !log.with_extension("idx").exists());
     assert_eq!(user.messages(&chat).await, before);
     for path in ["", "/logs", "/stream"] {
         let answer = user.get(&format!("/api/executions/{id}{path}")).await;
@@ -264,6 +265,96 @@ async fn a_file_that_a_crash_left_goes_with_the_next_pass() {
     assert!(!log.exists() && !Path::new(&uploaded).exists() && !unknown.exists());
     assert!(foreign.exists() && linked.exists());
     assert_eq!(pass(&user).await["orphans"]["count"], 0);
+}
+
+/// Killed at any point of a pass, the next one ends what it began: nothing is half there, and nothing else went.
+#[tokio::test]
+async fn a_pass_that_is_killed_is_ended_by_the_next() {
+    let mut server = with("executions_age = \"1s\"").start().await;
+    let mut user = server.log_in().await;
+    for round in ["commands", "files"] {
+        let (_, chat) = user.chat_with_engine(&format!("Ada {round}"), "fake").await;
+        let mut logs = Vec::new();
+        for _ in 0..3 {
+            logs.push(log_of(
+                &server,
+                &user.ask(&chat, "say hello").await.execution,
+            ));
+        }
+        let messages = user.messages(&chat).await;
+        // Enough of them that a pass takes its time.
+        let folder = logs[0].parent().unwrap().to_owned();
+        let orphans: Vec<_> = (0..1000)
+            .map(|n| folder.join(format!("019ac0de-0000-7000-8000-{n:012}.log")))
+            .collect();
+        for orphan in &orphans {
+            fs::write(orphan, "of nobody").unwrap();
+        }
+        let due = async {
+            loop {
+                let answer = user.post("/api/retention?dry_run=true", &json!({})).await;
+                if answer.expect(200).json()["executions"]["count"] == 3 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, due).await.unwrap();
+        let running = server
+            .call(Method::Post, "/api/retention")
+            .bearer(&user.access)
+            .json(&json!({}));
+        let passing = tokio::spawn(async move { running.try_send().await });
+        let begun = async {
+            loop {
+                let has_begun = match round {
+                    "commands" => user.read_all("/api/executions").await.len() < 3,
+                    _ => !orphans.iter().all(|orphan| orphan.exists()),
+                };
+                if has_begun {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, begun).await.unwrap();
+        let stopped = server.kill().await;
+        let _ = passing.await;
+        server = stopped.start().await;
+        user = user.at(&server);
+        pass(&user).await;
+        assert_eq!(user.read_all("/api/executions").await, [] as [Value; 0]);
+        assert!(!logs.iter().chain(&orphans).any(|log| log.exists()));
+        assert_eq!(user.messages(&chat).await, messages);
+    }
+    let stopped = server.stop().await;
+    skep(&stopped.data, &["verify"]).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_is_empty_for_long_goes_too() {
+    let server = with("executions_age = \"1s\"").start().await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    let execution = user.ask(&chat, "say hello").await.execution;
+    let folder = log_of(&server, &execution).parent().unwrap().to_owned();
+    let month = server.data.join("logs/2020-01");
+    fs::create_dir(&month).unwrap();
+    pass_when_due(&user, 1).await;
+    // One that was emptied or made just now may be about to be used.
+    assert!(folder.exists() && month.exists());
+    let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
+    for folder in [&folder, &month] {
+        fs::File::open(folder)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+    }
+    pass(&user).await;
+    assert!(!month.exists());
+    let left: Vec<_> = fs::read_dir(&folder).into_iter().flatten().collect();
+    assert!(!folder.exists(), "{left:?}");
+    user.ask(&chat, "say it goes on").await;
 }
 
 #[tokio::test]

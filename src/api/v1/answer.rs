@@ -6,14 +6,13 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::super::caller::require;
 use super::super::error::{held, shutting_down};
 use super::super::sessions;
 use super::asked::ChatCompletionRequest;
-use super::chunks;
+use super::chunks::{self, ChatCompletionChunk, ChunkChoice, ChunkDelta};
 use crate::app::App;
 use crate::command::{CreateSession, PostMessage, SessionPatch, UpdateSession};
 use crate::feed::{Item, Reader};
@@ -68,7 +67,7 @@ struct Answered {
 
 /// Tokens; zeros when the engine says nothing.
 #[derive(Serialize, JsonSchema)]
-struct CompletionUsage {
+pub(super) struct CompletionUsage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -287,27 +286,35 @@ impl Waiting {
         format!("chatcmpl-{}", self.execution_id)
     }
 
-    pub(super) fn chunk(&self, choices: Value, usage: Option<Usage>) -> Bytes {
-        let mut chunk = json!({
-            "id": self.id(),
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-            "session_id": self.session_id,
-            "execution_id": self.execution_id,
-        });
-        if let Some(usage) = usage {
-            chunk["usage"] = json!(CompletionUsage::from(usage));
-        }
-        sse::frame(None, None, &chunk.to_string())
+    pub(super) fn chunk(&self, choices: Vec<ChunkChoice>, usage: Option<Usage>) -> Bytes {
+        let chunk = ChatCompletionChunk {
+            id: self.id(),
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: self.model.clone(),
+            choices,
+            session_id: self.session_id,
+            execution_id: self.execution_id,
+            usage: usage.map(CompletionUsage::from),
+        };
+        let text = serde_json::to_string(&chunk).expect("a chunk is made of what JSON can say");
+        sse::frame(None, None, &text)
     }
 
-    pub(super) fn piece(&self, delta: Value) -> Bytes {
-        self.chunk(
-            json!([{ "index": 0, "delta": delta, "finish_reason": null }]),
-            None,
-        )
+    pub(super) fn piece(&self, delta: ChunkDelta) -> Bytes {
+        let choice = ChunkChoice {
+            index: 0,
+            delta,
+            finish_reason: None,
+        };
+        self.chunk(vec![choice], None)
+    }
+
+    pub(super) fn text(&self, text: &str) -> Bytes {
+        self.piece(ChunkDelta {
+            content: Some(text.to_owned()),
+            ..ChunkDelta::default()
+        })
     }
 }
 

@@ -2,13 +2,64 @@
 
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::json;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::caller::Caller;
-use super::answer::{Next, Waiting};
+use super::answer::{CompletionUsage, Next, Waiting};
+use crate::http::doc::EventDoc;
 use crate::http::{ApiError, Envelope, ErrorCode, Request, RequestId, Response, sse};
-use crate::model::Execution;
+use crate::model::{Execution, ExecutionId, SessionId};
+
+/// A piece of an answer.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ChatCompletionChunk {
+    pub(super) id: String,
+    /// Always `chat.completion.chunk`.
+    pub(super) object: &'static str,
+    /// Unix seconds.
+    pub(super) created: u64,
+    /// The model that was asked for.
+    pub(super) model: String,
+    /// One, or none where there are only tokens to tell.
+    pub(super) choices: Vec<ChunkChoice>,
+    pub(super) session_id: SessionId,
+    pub(super) execution_id: ExecutionId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) usage: Option<CompletionUsage>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct ChunkChoice {
+    pub(super) index: u32,
+    pub(super) delta: ChunkDelta,
+    /// `stop` in the last one.
+    pub(super) finish_reason: Option<&'static str>,
+}
+
+/// What there is new.
+#[derive(Default, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct ChunkDelta {
+    /// `assistant`, in the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content: Option<String>,
+}
+
+/// What comes with `stream: true`.
+pub(in crate::api) fn events(generator: &mut SchemaGenerator) -> Vec<EventDoc> {
+    vec![EventDoc {
+        name: "message",
+        is_stored: false,
+        says: "A piece, without an `event:` line. What goes wrong on the way is an event, too, with an `error` as any \
+               refusal has; the text `[DONE]` follows the last piece of an answer that is whole.",
+        data: generator.subschema_for::<ChatCompletionChunk>(),
+    }]
+}
 
 struct Chunks {
     waiting: Waiting,
@@ -66,22 +117,28 @@ impl Chunks {
             State::Over => None,
             State::Begins => {
                 self.state = State::Grows;
-                let opening = json!({ "role": "assistant", "content": "" });
-                Some(self.waiting.piece(opening))
+                Some(self.waiting.piece(ChunkDelta {
+                    role: Some("assistant"),
+                    content: Some(String::new()),
+                }))
             }
             State::Grows => {
                 self.state = State::Grows;
                 match self.waiting.next().await {
                     Ok(Next::Piece(text)) => {
                         self.sent.push_str(&text);
-                        Some(self.waiting.piece(json!({ "content": text })))
+                        Some(self.waiting.text(&text))
                     }
                     Ok(Next::End(execution)) => Some(self.end(execution)),
                     Err(error) => Some(self.fail(&error)),
                 }
             }
             State::Ends(execution) => {
-                let finish = json!([{ "index": 0, "delta": {}, "finish_reason": "stop" }]);
+                let finish = vec![ChunkChoice {
+                    index: 0,
+                    delta: ChunkDelta::default(),
+                    finish_reason: Some("stop"),
+                }];
                 let usage = (!self.is_usage_apart).then_some(execution.usage);
                 self.state = match self.is_usage_apart {
                     true => State::Counts(execution),
@@ -91,7 +148,7 @@ impl Chunks {
             }
             State::Counts(execution) => {
                 self.state = State::Done;
-                Some(self.waiting.chunk(json!([]), Some(execution.usage)))
+                Some(self.waiting.chunk(Vec::new(), Some(execution.usage)))
             }
             State::Done => Some(sse::frame(None, None, "[DONE]")),
         }
@@ -105,7 +162,7 @@ impl Chunks {
         };
         let rest = reply.strip_prefix(self.sent.as_str()).unwrap_or_default();
         self.state = State::Ends(execution);
-        self.waiting.piece(json!({ "content": rest }))
+        self.waiting.text(rest)
     }
 
     fn fail(&mut self, error: &ApiError) -> Bytes {

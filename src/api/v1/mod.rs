@@ -28,6 +28,7 @@ use crate::store::{StoreError, workers};
 pub(super) use answer::ChatCompletion;
 pub use answer::create_chat_completion;
 pub(super) use asked::ChatCompletionRequest;
+pub(super) use chunks::events;
 
 /// The model that is no worker.
 const BEE: &str = "bee";
