@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::cookies::Cookies;
 use crate::auth::last_use::LastUse;
 use crate::auth::password::Passwords;
+pub use crate::auth::secret::{random_secret, sha256};
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
 use crate::config::Config;
@@ -109,18 +109,6 @@ pub fn system_clock() -> Millis {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A random secret in letters and digits, 256 bits.
-pub fn random_secret() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// SHA-256, for secrets that are random enough to need nothing slower.
-pub fn sha256(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
 }
 
 /// A code that is good once, for a while.

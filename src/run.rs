@@ -1,5 +1,8 @@
 //! The server from start to end: what is put together, and what is taken apart in which order.
 
+mod bounds;
+mod door;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
@@ -16,7 +19,7 @@ use crate::auth::password::{self, PasswordError, Passwords};
 use crate::auth::throttle::Throttle;
 use crate::auth::token::Key;
 use crate::command::{Added, CreateAccount};
-use crate::config::{Config, FirstPassword, Origin, Rate};
+use crate::config::{Config, FirstPassword};
 use crate::data_dir::{DataDir, DataDirError, FileIdentity, replace_file};
 use crate::disk::Disk;
 use crate::engine::Engines;
@@ -27,21 +30,19 @@ use crate::engine::process::Patience;
 use crate::feed::Feed;
 use crate::feed::frames::Frames;
 use crate::guard::{Guards, landlock_abi, statement};
-use crate::http::{
-    Assets, CancellationToken, Limits, Origins, Proxies, Quota, RateLimits, Server, Tls, TlsError,
-    panics, server,
-};
-use crate::journal::{
-    Journal, JournalError, Opened, SYNC_INLINE_MAX, SubmitError, WriterLimits, materialise,
-};
+use crate::http::{Assets, CancellationToken, Server, Tls, TlsError, panics, server};
+use crate::journal::{Journal, JournalError, Opened, SubmitError, materialise};
 use crate::metrics::Metrics;
 use crate::model::{Account, Ids};
 use crate::open_files;
-use crate::retention::{Keeper, Pace};
+use crate::retention::Keeper;
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
 use crate::tool::{EngineInfo, Shared};
 use crate::usage::LastUsage;
+use bounds::{is_https, origins, proxies, rate_limits, server_limits};
+pub(crate) use bounds::{pace, writer_limits};
+use door::Door;
 
 /// The console, as it ships.
 #[derive(rust_embed::RustEmbed)]
@@ -203,6 +204,7 @@ pub async fn run(
         tracing::warn!(%error, "orphans of a killed guard cannot be adopted on this system");
     }
     let (engines, tools) = engines(&config, &store, &journal, &data, guards.clone());
+    let door = Door::open().await;
     let parts = Parts {
         data: data.clone(),
         store: store.clone(),
@@ -216,6 +218,7 @@ pub async fn run(
         },
         clock: system_clock,
         wake,
+        mcp_url: door.as_ref().map(Door::url),
     };
     let supervisor = Supervisor::new(parts, data.is_copy());
     let listener = server::bind(config.listen.0)
@@ -274,6 +277,7 @@ pub async fn run(
     });
     let routes = api::routes(config.upload_bytes_max);
     let counted: Vec<_> = routes.iter().map(|route| route.metrics.clone()).collect();
+    let agents = door.map(|door| door.serve(app.clone(), api::agents(&routes), &config));
     let server = Server::new(app, routes)
         .assets(Assets::of::<Console>(
             api::RESERVED,
@@ -317,6 +321,9 @@ pub async fn run(
     }
     supervisor.close().await;
     let _ = supervising.await;
+    if let Some(agents) = agents {
+        agents.close().await;
+    }
     guards.dismiss_spare().await;
     let _ = keeping.await;
     journal.close().await;
@@ -428,99 +435,6 @@ fn remove_control(data: &DataDir) {
     let path: PathBuf = data.control();
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(%error, "control.json could not be removed");
-    }
-}
-
-pub(crate) fn writer_limits(config: &Config) -> WriterLimits {
-    let limits = &config.limits;
-    WriterLimits {
-        batch_commands_max: limits.batch_commands_max,
-        commands_waiting_max: limits.commands_waiting_max,
-        segment_bytes_min: limits.segment_bytes_min,
-        segment_age_max: Duration::from_secs(limits.segment_age_max_s),
-        checkpoint_dirty_bytes: limits.checkpoint_dirty_bytes,
-        sync_inline_max: SYNC_INLINE_MAX,
-    }
-}
-
-pub(crate) fn pace(config: &Config) -> Pace {
-    let limits = &config.limits;
-    Pace {
-        after_start: Duration::from_secs(limits.retention_after_start_s),
-        interval: Duration::from_secs(limits.retention_interval_s),
-        removed_max: limits.retention_removed_max,
-    }
-}
-
-fn origins(config: &Config) -> Origins {
-    let public = config.public_url.as_ref().map(|url| url.host().to_string());
-    let names = config.public_names.iter().map(ToString::to_string);
-    Origins {
-        allowed: config
-            .cors_allowed_origins
-            .iter()
-            .map(|origin| origin.as_str().to_owned())
-            .collect(),
-        public_names: names.chain(public).collect(),
-        // A port in the address means that the host's own https port may be something else.
-        https_only: config
-            .public_url
-            .as_ref()
-            .filter(|url| is_https(url) && url.as_str().ends_with(url.host().as_str()))
-            .map(|url| url.host().to_string()),
-        loopback_only: config.listen.is_loopback(),
-    }
-}
-
-fn rate_limits(config: &Config) -> RateLimits {
-    let set = &config.rate_limit;
-    let families = [
-        ("chat", set.chat),
-        ("agents", set.agents),
-        ("knowledge", set.knowledge),
-        ("auth", set.auth),
-        ("webhook", set.webhook),
-        ("default", set.default),
-    ];
-    let limited = families.into_iter().filter_map(|(name, rate)| match rate {
-        Rate::PerMinute { rate, burst } if set.enabled => Some((
-            name,
-            Quota {
-                per_minute: rate,
-                burst,
-            },
-        )),
-        _ => None,
-    });
-    RateLimits::new(limited)
-}
-
-fn proxies(config: &Config) -> Proxies {
-    let trusted = config.trusted_proxies.clone();
-    if trusted.is_empty() {
-        return Proxies::none();
-    }
-    Proxies::trusted(move |address| trusted.iter().any(|range| range.contains(address)))
-}
-
-fn is_https(url: &Origin) -> bool {
-    url.as_str().starts_with("https://")
-}
-
-fn server_limits(config: &Config) -> Limits {
-    let limits = &config.limits;
-    Limits {
-        connections_max: limits.connections_max,
-        connections_per_address_max: limits.connections_per_address_max,
-        head_bytes_max: limits.head_bytes_max,
-        uri_bytes_max: limits.uri_bytes_max,
-        head: Duration::from_secs(limits.head_timeout_s),
-        body_chunk: Duration::from_secs(limits.body_chunk_timeout_s),
-        write_stall: Duration::from_secs(limits.write_stall_timeout_s),
-        http2_streams_max: limits.http2_streams_max,
-        tls_handshake: Duration::from_secs(limits.tls_handshake_timeout_s),
-        tls_handshakes_max: limits.tls_handshakes_max,
-        drain: Duration::from_secs(limits.drain_timeout_s),
     }
 }
 

@@ -14,8 +14,9 @@ use crate::auth::token::{TokenError, TokenKind};
 use crate::command::TouchApiKey;
 use crate::http::idempotency::Kept;
 use crate::http::{ApiError, Authenticate, ErrorCode, Request};
-use crate::model::{ApiKey, ApiKeyId, LoginId, Millis, Scope};
+use crate::model::{ApiKey, ApiKeyId, ExecutionId, LoginId, Millis, Scope};
 use crate::store::{StoreError, accounts};
+use crate::supervisor::{AGENT_TOKEN_PREFIX, Agent};
 
 /// What every API key begins with, so that people and scanners know one when they see it.
 pub const API_KEY_PREFIX: &str = "skep_";
@@ -30,6 +31,7 @@ pub struct Caller {
     /// When its token ends; `None` for keys without an end.
     pub expires_at: Option<Millis>,
     credential: Credential,
+    agent: Option<Arc<Agent>>,
 }
 
 /// What a caller was known by; it may end before its time.
@@ -41,6 +43,8 @@ enum Credential {
     Login(LoginId),
     /// An API key.
     Key(ApiKeyId),
+    /// The token of a running execution.
+    Run(ExecutionId),
 }
 
 /// Whose limits they count against: the account's, whether by sign-in or by API key. Whoever is not the user (a running
@@ -52,6 +56,11 @@ impl Caller {
     /// Whether it holds the control key: it can read the data directory, and so owns everything in it.
     pub fn is_control(&self) -> bool {
         self.credential == Credential::Control
+    }
+
+    /// Whose execution it is called in, if the caller is the one who answers in it.
+    pub(super) fn agent(&self) -> Option<&Arc<Agent>> {
+        self.agent.as_ref()
     }
 
     /// Ends when this caller may not be answered any longer: its token's time is over, or it was revoked.
@@ -100,10 +109,14 @@ impl Authenticate for App {
     fn authenticate(&self, req: &Request, token: Option<&str>) -> Result<Caller, ApiError> {
         let caller = match token {
             Some(token) if token.starts_with(API_KEY_PREFIX) => self.caller_of_key(token)?,
+            Some(token) if token.starts_with(AGENT_TOKEN_PREFIX) => {
+                return self.caller_of_run(req, token);
+            }
             Some(token) if bool::from(sha256(token).ct_eq(&self.control_sha256)) => Caller {
                 scopes: vec![Scope::Admin],
                 expires_at: None,
                 credential: Credential::Control,
+                agent: None,
             },
             Some(token) => self.caller_of_token(token, TokenKind::Access)?,
             None => self.caller_of_cookie(req)?,
@@ -122,6 +135,7 @@ impl Authenticate for App {
         match caller.credential {
             Credential::Control => CONTROL,
             Credential::Login(_) | Credential::Key(_) => ACCOUNT,
+            Credential::Run(id) => id.as_u128(),
         }
     }
 
@@ -159,6 +173,7 @@ impl App {
             scopes: vec![Scope::Admin],
             expires_at: Some(claims.exp * 1000),
             credential,
+            agent: None,
         })
     }
 
@@ -166,6 +181,7 @@ impl App {
     fn is_good(&self, credential: Credential) -> Result<bool, StoreError> {
         self.store.read(|tx| match credential {
             Credential::Control => Ok(true),
+            Credential::Run(id) => Ok(self.supervisor.log_length(id).is_some()),
             Credential::Login(id) => {
                 let account = accounts::get(tx)?;
                 let login = accounts::get_login(tx, id)?;
@@ -191,6 +207,19 @@ impl App {
             }
             _ => Err(ApiError::missing_token()),
         }
+    }
+
+    /// An agent has its tools, and nothing else of the API.
+    fn caller_of_run(&self, req: &Request, token: &str) -> Result<Caller, ApiError> {
+        let agent = self.supervisor.agent(token);
+        let agent = agent.filter(|_| req.policy().agents);
+        let agent = agent.ok_or_else(ApiError::invalid_token)?;
+        Ok(Caller {
+            scopes: Vec::new(),
+            expires_at: None,
+            credential: Credential::Run(agent.execution_id),
+            agent: Some(agent),
+        })
     }
 
     fn caller_of_key(&self, token: &str) -> Result<Caller, ApiError> {
@@ -219,6 +248,7 @@ impl App {
             scopes: key.scopes,
             expires_at: key.expires_at,
             credential: Credential::Key(key.id),
+            agent: None,
         })
     }
 }

@@ -279,13 +279,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/v1/models/{model}", v1::get_model)
             .rate("chat")
             .answers::<v1::Model>(200),
-        post("/mcp", mcp::call)
-            .scope("read")
-            .takes::<mcp::RpcRequest>(
-                r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}"#,
-            )
-            .answers::<mcp::RpcAnswer>(200)
-            .empty(202),
+        tools(),
         post("/v1/chat/completions", v1::create_chat_completion)
             .scope("chat")
             .rate("chat")
@@ -336,4 +330,25 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .answers::<tasks::TaskView>(200)
             .refuses(&[Conflict]),
     ]
+}
+
+/// The tools, for users' clients and for agents.
+fn tools() -> Route<App> {
+    post("/mcp", mcp::call)
+        .scope("read")
+        .agents()
+        .takes::<mcp::RpcRequest>(
+            r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}"#,
+        )
+        .answers::<mcp::RpcAnswer>(200)
+        .empty(202)
+}
+
+/// What agents reach at their own door: their tools, counted together with everybody's.
+pub fn agents(routes: &[Route<App>]) -> Vec<Route<App>> {
+    let mut tools = tools();
+    if let Some(same) = routes.iter().find(|route| route.pattern == tools.pattern) {
+        tools.metrics = same.metrics.clone();
+    }
+    vec![tools]
 }

@@ -7,5 +7,6 @@
 pub mod cookies;
 pub mod last_use;
 pub mod password;
+pub mod secret;
 pub mod throttle;
 pub mod token;

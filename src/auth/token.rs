@@ -26,8 +26,6 @@ pub enum TokenKind {
     Cookie,
     /// Fetches images and downloads by cookie.
     Media,
-    /// A running execution, limited to its worker and chat.
-    Execution,
 }
 
 /// What a token says. Times are Unix seconds.

@@ -52,7 +52,7 @@ pub struct Launch {
 }
 
 /// The environment of a run: the allow-list and `known` (variables of this engine) from the server's own, the run's
-/// `TMPDIR`, and over all what is configured. Nothing named `SKEP_…` is ever inherited: that is where the server's own
+/// `TMPDIR`, what is configured, and over all the way to Skep's tools. Nothing named `SKEP_…` is ever inherited: that is where the server's own
 /// secrets are.
 pub fn environment(
     turn: &Turn,
@@ -64,6 +64,9 @@ pub fn environment(
         environment.insert("TMPDIR".to_owned(), directory.to_owned());
     }
     environment.extend(configured.clone());
+    if let Some(mcp) = &turn.mcp {
+        mcp.hand_over(&mut environment);
+    }
     environment
 }
 

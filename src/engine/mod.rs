@@ -12,6 +12,7 @@ pub mod detect;
 pub mod http;
 pub mod launch;
 mod lines;
+pub mod mcp;
 pub mod opencode;
 pub mod process;
 mod recover;
@@ -63,6 +64,8 @@ pub struct Turn {
     pub temp_dir: PathBuf,
     /// The engine's own id of the session to go on with.
     pub resume: Option<String>,
+    /// Skep's tools, for an engine that does not have them in itself.
+    pub mcp: Option<mcp::McpAccess>,
 }
 
 /// What an engine says while it runs. Also the wire format of `output = "events"`: one JSON object a line, tagged by

@@ -28,6 +28,8 @@ pub struct Policy {
     pub scope: &'static str,
     /// Whether the application may take a cookie in place of the token (images, downloads).
     pub cookie: bool,
+    /// Whether the token of a running agent does as well, which is good for nothing else.
+    pub agents: bool,
     /// The largest body.
     pub body_bytes_max: u64,
     /// Which rate limit it counts against, or `unlimited`.
@@ -100,6 +102,7 @@ impl<S> Route<S> {
                 public: false,
                 scope,
                 cookie: false,
+                agents: false,
                 body_bytes_max: BODY_BYTES_MAX,
                 rate: "default",
                 idempotent: false,
@@ -128,6 +131,12 @@ impl<S> Route<S> {
     /// A cookie does in place of a token.
     pub fn cookie(mut self) -> Route<S> {
         self.policy.cookie = true;
+        self
+    }
+
+    /// The token of a running agent does, too.
+    pub fn agents(mut self) -> Route<S> {
+        self.policy.agents = true;
         self
     }
 

@@ -3,6 +3,7 @@
 //! Owns who answers a message, the queue, start, stop and settlement of executions; it alone changes an execution after
 //! it was queued. Must never know HTTP. Start reading at [`Supervisor`], then [`run`]; [`routing::route`] stands alone.
 
+mod agents;
 mod matching;
 mod remembered;
 pub mod routing;
@@ -20,6 +21,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+pub use agents::{AGENT_TOKEN_PREFIX, Agent};
 
 use crate::command::{Added, CancelPending, Refusal};
 use crate::data_dir::DataDir;
@@ -65,6 +68,8 @@ pub struct Parts {
     pub clock: fn() -> Millis,
     /// What tells it that an execution may have become able to start.
     pub wake: Arc<Wake>,
+    /// Where engines reach Skep's tools; `None`: nowhere.
+    pub mcp_url: Option<String>,
 }
 
 /// Tells the supervisor that the queue has changed.
@@ -126,6 +131,7 @@ struct Entry {
     stop: watch::Sender<Option<Stop>>,
     log: Option<watch::Receiver<LogLength>>,
     pid: Option<watch::Receiver<Option<u32>>>,
+    known: Option<agents::Known>,
 }
 
 /// The next execution to run, and what will tell it to stop.
@@ -367,6 +373,7 @@ impl Supervisor {
             stop,
             log: None,
             pid: None,
+            known: None,
         };
         running.insert(next.execution, entry);
         Ok(Some((next.execution, stopped)))

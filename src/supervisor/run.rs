@@ -199,7 +199,7 @@ impl Supervisor {
                 return failed(EngineError::new("log_failed", message), 0);
             }
         };
-        let (turn, timeout) = match self.turn(execution, engine.name()) {
+        let (mut turn, timeout) = match self.turn(execution, engine.name()) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let mut log = log;
@@ -221,6 +221,7 @@ impl Supervisor {
             stop: stop.clone(),
             pid,
         };
+        let admitted = self.admit(&mut turn);
         let deadline = Instant::now() + timeout;
         let result = {
             let mut running = engine.run(&turn, &mut run);
@@ -237,6 +238,7 @@ impl Supervisor {
                 }
             }
         };
+        drop(admitted);
         while let Ok(event) = incoming.try_recv() {
             self.take(execution.id, event, progress).await;
         }
@@ -342,6 +344,7 @@ impl Supervisor {
             permissions,
             temp_dir,
             resume: context.map(|context| context.engine_session_id),
+            mcp: None,
         };
         let timeout = timeout.map_or(self.parts.limits.timeout, |seconds| {
             Duration::from_secs(seconds.into())

@@ -111,6 +111,12 @@ pub fn find(name: &str) -> Option<&'static Tool> {
     ALL.iter().copied().find(|tool| tool.name == name)
 }
 
+/// Whether an agent has any use for a tool: one that its permissions deny, or that is the bee's, is not even offered.
+pub fn is_for(tool: &Tool, worker_id: Option<WorkerId>, permissions: Permissions) -> bool {
+    let is_staffing = matches!(tool.name, "create_worker" | "delete_worker");
+    permissions.decide(tool.access) != Decision::Deny && (worker_id.is_none() || !is_staffing)
+}
+
 /// What a tool answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolOutput {

@@ -1,6 +1,7 @@
 //! One test binary for everything that needs the real one.
 #![allow(clippy::unwrap_used)]
 
+mod agents;
 mod attacks;
 mod auth;
 mod base_path;

@@ -96,6 +96,7 @@ impl Hive {
             },
             clock: || NOW,
             wake: wake.clone(),
+            mcp_url: None,
         };
         let supervisor = Supervisor::new(parts(), false);
         Self {

@@ -82,6 +82,7 @@ impl Bench {
                 permissions: Default::default(),
                 temp_dir,
                 resume: None,
+                mcp: None,
             },
             directory,
             log_bytes_max: 1 << 30,

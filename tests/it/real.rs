@@ -136,6 +136,7 @@ impl Machine {
             permissions: Default::default(),
             temp_dir: directory.path().to_owned(),
             resume: resume.map(str::to_owned),
+            mcp: None,
         };
         let path = directory.path().join("run.log");
         let (events, mut received) = mpsc::channel(64);

@@ -8,6 +8,8 @@
 //! Two ways of beginning are spoken: the handshake (`initialize`, revisions up to 2025-11-25) and the one without
 //! (`server/discover`, 2026-07-28).
 //!
+//! A running agent calls in its own name: it sees what its worker's permissions allow, and acts on its own worker and chat.
+//!
 //! Owns the words of the protocol. Must never know what a tool does. Start reading at [`call`].
 
 mod tools;
@@ -22,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::caller::{Caller, require};
 use crate::app::App;
-use crate::http::{ApiError, Request, Response};
+use crate::http::{ApiError, CancellationToken, Request, Response};
 
 /// The newest revision that begins with a handshake, and the older ones that differ in nothing that is used here.
 const HANDSHAKE_REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
@@ -88,7 +90,7 @@ pub async fn call(app: Arc<App>, mut req: Request) -> Result<Response, ApiError>
     if asked.id.is_null() || asked.method.is_empty() {
         return Ok(Response::new(StatusCode::ACCEPTED));
     }
-    let outcome = answer(&app, &caller, &asked).await;
+    let outcome = answer(&app, &caller, &asked, req.closing()).await;
     let (result, error) = match outcome {
         Ok(result) => (Some(result), None),
         Err(error) => (None, Some(error)),
@@ -101,7 +103,12 @@ pub async fn call(app: Arc<App>, mut req: Request) -> Result<Response, ApiError>
     }))
 }
 
-async fn answer(app: &Arc<App>, caller: &Caller, asked: &RpcRequest) -> Result<Value, RpcError> {
+async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    asked: &RpcRequest,
+    closing: &CancellationToken,
+) -> Result<Value, RpcError> {
     let refuse = |code, message: String| Err(RpcError { code, message });
     if asked.jsonrpc != "2.0" || !(asked.id.is_string() || asked.id.is_number()) {
         return refuse(
@@ -150,7 +157,11 @@ async fn answer(app: &Arc<App>, caller: &Caller, asked: &RpcRequest) -> Result<V
                 return refuse(INVALID_PARAMS, format!("there is no tool {name:?}"));
             };
             let arguments = asked.params["arguments"].clone();
-            Ok(complete(tools::call(app, tool, arguments).await))
+            let called = match caller.agent() {
+                Some(agent) => tools::call_of_agent(app, agent, tool, arguments).await,
+                None => tools::call(app, closing, tool, arguments).await,
+            };
+            Ok(complete(called))
         }
         other => refuse(METHOD_NOT_FOUND, format!("there is no method {other:?}")),
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-
 use super::super::caller::Caller;
 use crate::app::App;
-use crate::tool::{self, Access, Authority, Context, Tool};
+use crate::http::CancellationToken;
+use crate::supervisor::Agent;
+use crate::tool::{self, Access, Authority, Context, Decision, Tool};
+use serde_json::{Value, json};
 
 /// What is offered. Files and programs are a worker's own, and whoever calls from outside has no work directory.
 const OFFERED: [&str; 20] = [
@@ -47,7 +47,11 @@ fn scope(tool: &Tool) -> &'static str {
 }
 
 fn is_offered(tool: &Tool, caller: &Caller) -> bool {
-    OFFERED.contains(&tool.name) && caller.may(scope(tool))
+    OFFERED.contains(&tool.name)
+        && match caller.agent() {
+            Some(agent) => tool::is_for(tool, agent.worker_id, agent.permissions),
+            None => caller.may(scope(tool)),
+        }
 }
 
 /// The tool with this name, if the caller may use it.
@@ -86,15 +90,13 @@ fn schema(tool: &Tool) -> Value {
     schema
 }
 
-/// What a tool answered. That it could not is a result, too: the model reads it and does better.
-pub(super) async fn call(app: &Arc<App>, tool: &Tool, mut arguments: Value) -> Value {
-    let (ours, theirs) = WORKER;
-    if tool.params.iter().any(|param| param.name == ours)
-        && let Some(given) = arguments.as_object_mut()
-        && let Some(worker) = given.remove(theirs)
-    {
-        given.insert(ours.to_owned(), worker);
-    }
+/// What a tool answered to a user's client.
+pub(super) async fn call(
+    app: &Arc<App>,
+    closing: &CancellationToken,
+    tool: &Tool,
+    arguments: Value,
+) -> Value {
     let directory = app.data.bee_dir();
     let cx = Context {
         shared: app.tools.clone(),
@@ -105,9 +107,66 @@ pub(super) async fn call(app: &Arc<App>, tool: &Tool, mut arguments: Value) -> V
         temp_dir: directory,
         may_fetch: false,
         granted: Default::default(),
-        stop: CancellationToken::new(),
+        stop: closing.clone(),
     };
-    match tool.call(&cx, arguments).await {
+    done(&cx, tool, arguments).await
+}
+
+/// What a tool answered to an agent. It is not done for one that has to end.
+pub(super) async fn call_of_agent(
+    app: &Arc<App>,
+    agent: &Agent,
+    tool: &Tool,
+    arguments: Value,
+) -> Value {
+    let mode = agent.permissions.as_str();
+    match agent.permissions.decide(tool.access) {
+        Decision::Allow => {}
+        Decision::Ask => {
+            return refused(&format!(
+                "not done: {} needs the user's permission; the worker's permissions are \"{mode}\". Say what you wanted to do",
+                tool.name
+            ));
+        }
+        Decision::Deny => {
+            return refused(&format!(
+                "not done: the worker's permissions are \"{mode}\""
+            ));
+        }
+    }
+    let cx = Context {
+        shared: app.tools.clone(),
+        authority: Authority::Agent,
+        worker_id: agent.worker_id,
+        session_id: agent.session_id,
+        work_dir: agent.work_dir.clone(),
+        temp_dir: agent.work_dir.clone(),
+        may_fetch: false,
+        granted: Default::default(),
+        stop: agent.over.clone(),
+    };
+    let done = done(&cx, tool, arguments);
+    match agent.over.run_until_cancelled(done).await {
+        Some(done) => done,
+        None => refused("it was stopped"),
+    }
+}
+
+/// That a tool could not is a result, too: the model reads it and does better.
+fn refused(why: &str) -> Value {
+    let text = json!([{ "type": "text", "text": why }]);
+    json!({ "content": text, "isError": true })
+}
+
+async fn done(cx: &Context, tool: &Tool, mut arguments: Value) -> Value {
+    let (ours, theirs) = WORKER;
+    if tool.params.iter().any(|param| param.name == ours)
+        && let Some(given) = arguments.as_object_mut()
+        && let Some(worker) = given.remove(theirs)
+    {
+        given.insert(ours.to_owned(), worker);
+    }
+    match tool.call(cx, arguments).await {
         Ok(output) => {
             let text = json!([{ "type": "text", "text": output.text }]);
             // Older revisions take an object and nothing else.
@@ -117,9 +176,6 @@ pub(super) async fn call(app: &Arc<App>, tool: &Tool, mut arguments: Value) -> V
             };
             json!({ "content": text, "structuredContent": data, "isError": false })
         }
-        Err(error) => {
-            let text = json!([{ "type": "text", "text": error.to_string() }]);
-            json!({ "content": text, "isError": true })
-        }
+        Err(error) => refused(&error.to_string()),
     }
 }

@@ -57,6 +57,7 @@ impl Chat {
             permissions: Default::default(),
             temp_dir: std::env::temp_dir(),
             resume: None,
+            mcp: None,
         }
     }
 

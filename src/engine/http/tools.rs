@@ -31,10 +31,8 @@ pub(super) fn offered(cx: &Context, permissions: Permissions) -> Vec<Offer> {
 }
 
 fn is_offered(tool: &Tool, cx: &Context, permissions: Permissions) -> bool {
-    let is_staffing = matches!(tool.name, "create_worker" | "delete_worker");
-    permissions.decide(tool.access) != Decision::Deny
+    tool::is_for(tool, cx.worker_id, permissions)
         && (cx.may_fetch || tool.name != tool::fetch::FETCH.name)
-        && (cx.worker_id.is_none() || !is_staffing)
 }
 
 /// Calls with an id each; some servers give none.
