@@ -103,3 +103,41 @@ export function title(text, max = 60) {
   const line = plain(text).trim().split('\n', 1)[0].trim();
   return line.length > max ? `${line.slice(0, max - 1).trimEnd()}…` : line;
 }
+
+const soon = new Intl.RelativeTimeFormat(undefined, { numeric: 'always', style: 'long' });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' });
+
+/** When something will be: `in 5 minutes`, `today, 14:05`, `tomorrow, 09:00`, `Monday, 09:00`, `3 Nov, 09:00`. */
+export function until(ms) {
+  const seconds = (ms - Date.now()) / 1000;
+  if (seconds < 1) return t('time.due');
+  if (seconds < 60) return soon.format(Math.ceil(seconds), 'second');
+  if (seconds < 3600) return soon.format(Math.round(seconds / 60), 'minute');
+  const day = new Date();
+  const time = timeOfDay(ms);
+  if (dayKey(ms) === dayKey(day.getTime())) return t('time.onDay', { day: t('time.today'), time });
+  day.setDate(day.getDate() + 1);
+  if (dayKey(ms) === dayKey(day.getTime())) return t('time.onDay', { day: t('time.tomorrow'), time });
+  if (seconds < 6 * 86_400) return t('time.onDay', { day: weekday.format(ms), time });
+  return t('time.onDay', { day: (sameYear(ms) ? short : dayYear).format(ms), time });
+}
+
+const sameYear = (ms) => new Date(ms).getFullYear() === new Date().getFullYear();
+
+/** `Mon, 23 Nov, 09:00` as clocks in that time zone show it. */
+export function timeInZone(ms, timeZone) {
+  const parts = { weekday: 'short', day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' };
+  if (!sameYear(ms)) parts.year = 'numeric';
+  try {
+    return new Intl.DateTimeFormat(undefined, { ...parts, timeZone }).format(ms);
+  } catch {
+    // A zone that the browser does not know; the server did.
+    return new Intl.DateTimeFormat(undefined, parts).format(ms);
+  }
+}
+
+/** The value of a field for a local date and time. */
+export function localInput(ms) {
+  const local = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 16);
+}

@@ -13,6 +13,8 @@ import { chatPage } from './pages/chat.js';
 import { workersPage } from './pages/workers.js';
 import { executionsPage } from './pages/executions.js';
 import { executionPage } from './pages/execution.js';
+import { tasksPage } from './pages/tasks.js';
+import { memoryPage } from './pages/memory.js';
 
 /** Loading does not wait longer than this for the stream; a later first connection counts as a gap. */
 const STREAM_WAIT_MS = 1500;
@@ -23,6 +25,8 @@ const ROUTES = [
   { pattern: '/workers', page: workersPage },
   { pattern: '/executions', page: executionsPage },
   { pattern: '/executions/:id', page: executionPage },
+  { pattern: '/tasks', page: tasksPage },
+  { pattern: '/memory', page: memoryPage },
   { pattern: '*', page: notFoundPage },
 ];
 

@@ -3,6 +3,7 @@
 
 mod cross_origin;
 mod docs;
+mod pages;
 mod stored_scripts;
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -134,6 +134,8 @@ export const KEY_LIST = [
   ['keys.composer', ['/']],
   ['keys.workers', ['g', 'w'], true],
   ['keys.executions', ['g', 'e'], true],
+  ['keys.tasks', ['g', 't'], true],
+  ['keys.memory', ['g', 'm'], true],
   ['keys.help', ['?']],
 ];
 

@@ -31,6 +31,8 @@ export function sidebar() {
   const nav = [
     ['/workers', 'workers', 'nav.workers'],
     ['/executions', 'executions', 'nav.executions'],
+    ['/tasks', 'tasks', 'nav.tasks'],
+    ['/memory', 'memory', 'nav.memory'],
   ].map(([path, glyph, label]) =>
     h(
       'a',

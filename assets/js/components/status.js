@@ -3,6 +3,7 @@ import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon, skepMark } from '../icons.js';
 import { shownStatus, store } from '../store.js';
+import { describe } from './toast.js';
 
 /** The state of an execution in a word and a colour. */
 export function executionBadge(execution) {
@@ -13,6 +14,16 @@ export function executionBadge(execution) {
     { class: `badge badge-${isStopping ? 'stopping' : status}` },
     h('span', { class: `dot dot-${status}`, aria: { hidden: 'true' } }),
     isStopping ? t('exec.cancelling') : t(`exec.status.${status}`),
+  );
+}
+
+/** A state in a word and a colour: `pending`, `running`, `completed`, `failed`, `cancelled`, `paused`. */
+export function stateBadge(state, word) {
+  return h(
+    'span',
+    { class: `badge badge-${state}` },
+    h('span', { class: `dot dot-${state}`, aria: { hidden: 'true' } }),
+    word,
   );
 }
 
@@ -40,6 +51,17 @@ export function emptyState({ title, lead, action, glyph }) {
     h('p', { class: 'muted' }, lead),
     action,
   );
+}
+
+/** A page whose content did not come: why, and the way to ask again. */
+export function loadFailed(error, again) {
+  const { text, advice } = describe(error);
+  return emptyState({
+    title: t('page.notLoaded'),
+    lead: [text, advice].filter(Boolean).join(' '),
+    glyph: 'alert',
+    action: h('button', { class: 'button primary', type: 'button', on: { click: again } }, t('common.again')),
+  });
 }
 
 /** Three cells that fill one after the other: something is being worked on. */

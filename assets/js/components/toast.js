@@ -19,10 +19,10 @@ onAnswered(() => {
 /**
  * Shows a notice.
  * @param {string} text
- * @param {{kind?: 'info'|'ok'|'error', small?: string, advice?: string}} [options]
+ * @param {{kind?: 'info'|'ok'|'error', small?: string, advice?: string, action?: {label: string, run: () => void}}} [options]
  * @returns {() => void} takes it away
  */
-export function toast(text, { kind = 'info', small, advice } = {}) {
+export function toast(text, { kind = 'info', small, advice, action } = {}) {
   const root = document.getElementById('toasts');
   const close = () => {
     el.remove();
@@ -38,6 +38,21 @@ export function toast(text, { kind = 'info', small, advice } = {}) {
       advice && h('p', { class: 'muted' }, advice),
       small && h('p', { class: 'small' }, small),
     ),
+    action &&
+      h(
+        'button',
+        {
+          class: 'button small',
+          type: 'button',
+          on: {
+            click: () => {
+              close();
+              action.run();
+            },
+          },
+        },
+        action.label,
+      ),
     h(
       'button',
       { class: 'icon-button small', type: 'button', aria: { label: t('common.close') }, on: { click: close } },
@@ -48,11 +63,21 @@ export function toast(text, { kind = 'info', small, advice } = {}) {
   const dialog = [...document.querySelectorAll('dialog[open]')].pop();
   (dialog ? toastBox(dialog) : root).append(el);
   while (root.childElementCount > TOASTS_MAX) root.firstElementChild.remove();
-  let timer = setTimeout(close, kind === 'error' ? ERROR_SHOWN_MS : SHOWN_MS);
-  el.addEventListener('pointerenter', () => clearTimeout(timer));
-  el.addEventListener('pointerleave', () => {
+  let timer = setTimeout(close, kind === 'error' || action ? ERROR_SHOWN_MS : SHOWN_MS);
+  const wait = () => clearTimeout(timer);
+  const goOn = () => {
+    clearTimeout(timer);
     timer = setTimeout(close, SHOWN_MS);
-  });
+  };
+  for (const [begin, end] of [
+    ['pointerenter', 'pointerleave'],
+    ['focusin', 'focusout'],
+  ]) {
+    el.addEventListener(begin, wait);
+    el.addEventListener(end, goOn);
+  }
+  // What had the focus may be what was undone: the way back is where the keyboard goes next.
+  if (action) el.querySelector('.button').focus();
   return close;
 }
 

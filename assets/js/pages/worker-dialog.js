@@ -5,6 +5,7 @@ import * as api from '../api.js';
 import { dropWorker, putWorker, randomKey } from '../store.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
 import { field, select, showFieldErrors, textArea } from '../components/field.js';
+import { memorySection } from '../components/memory-list.js';
 import { toast } from '../components/toast.js';
 
 /** Offered while the server does not say which engines there are. */
@@ -98,7 +99,7 @@ export async function workerDialog(worker) {
   formDialog({
     title: worker ? t('workers.editTitle', { name: worker.name }) : t('workers.createTitle'),
     wide: true,
-    body: [name.el, description.el, memory.el, advanced],
+    body: [name.el, description.el, memory.el, worker && memorySection(`worker:${worker.id}`), advanced],
     submit: worker ? t('common.save') : t('workers.create'),
     async onSubmit() {
       const body = readFields(fields);

@@ -1,0 +1,190 @@
+//! The pages beside the chats, each used once from its empty state to its end, with another client changing things meanwhile.
+
+use serde_json::{Value, json};
+
+use crate::support::server::PASSWORD;
+use crate::support::{Method, TestServer, User};
+use crate::webdriver::Browser;
+
+/// The same user by another client: the link was the browser's.
+async fn client(server: &TestServer) -> User {
+    let login = json!({ "username": "admin", "password": PASSWORD });
+    let login = server.call(Method::Post, "/api/auth/login").json(&login);
+    User::new(server, &login.send().await.expect(200).json())
+}
+
+/// Chooses an option as the keyboard does.
+async fn choose(browser: &Browser, select: &str, value: &str) {
+    browser
+        .until(&format!("document.querySelector({select:?})"))
+        .await;
+    browser
+        .read(&format!(
+            "((select) => {{ select.value = {value:?}; select.dispatchEvent(new Event('input', {{ bubbles: true }})); \
+             select.dispatchEvent(new Event('change', {{ bubbles: true }})); }})(document.querySelector({select:?}))"
+        ))
+        .await;
+}
+
+/// Clicks the entry of the open menu that says this.
+async fn pick(browser: &Browser, entry: &str) {
+    let found = format!(
+        "[...document.querySelectorAll('.menu .menu-item')].find((item) => item.textContent.trim() === {entry:?})"
+    );
+    browser.until(&found).await;
+    browser.read(&format!("{found}.click()")).await;
+}
+
+/// Closes the notices: they lie over what is clicked next.
+async fn close_notices(browser: &Browser) {
+    browser
+        .read("document.querySelectorAll('.toast [aria-label=Close]').forEach((close) => close.click())")
+        .await;
+}
+
+#[tokio::test]
+async fn a_task_is_planned_watched_and_deleted() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    browser.click("a[href='/tasks']").await;
+    browser.click(".empty .button.primary").await;
+    // A choice in words writes the expression, and shows when that would be.
+    browser
+        .until("document.querySelectorAll('.next-times li').length === 5")
+        .await;
+    choose(&browser, "select[name=repeat]", "week").await;
+    browser
+        .until("document.querySelector('input[name=cron_expr]').value === '0 9 * * 1'")
+        .await;
+    // And an expression chooses the words, or says what is wrong with it.
+    let cron = "input[name=cron_expr]";
+    browser
+        .read("document.querySelector('input[name=cron_expr]').select()")
+        .await;
+    browser.type_into(cron, "*/15 * * *").await;
+    browser
+        .until("document.querySelector('input[name=cron_expr][aria-invalid]')")
+        .await;
+    browser.type_into(cron, " *").await;
+    browser
+        .until("document.querySelector('select[name=repeat]').value === 'minutes' && document.querySelectorAll('.next-times li').length === 5")
+        .await;
+    browser
+        .type_into("textarea[name=instruction]", "help")
+        .await;
+    browser.click("dialog button[type=submit]").await;
+    browser
+        .until("document.querySelector('.tasks-table .col-when')?.textContent && document.querySelector('td.col-when').textContent.startsWith('Every 15 minutes')")
+        .await;
+    browser
+        .until("/^in \\d+ (minute|second)/.test(document.querySelector('td.col-next').textContent)")
+        .await;
+
+    // What another client does shows by itself.
+    let user = client(&server).await;
+    let body = json!({ "type": "countdown", "instruction": "much later", "scheduled_at": 4_102_444_800_000_u64 });
+    let later = user.post("/api/tasks", &body).await.expect(201).json();
+    browser
+        .until("document.querySelectorAll('.tasks-table tbody tr').length === 2")
+        .await;
+    let path = format!("/api/tasks/{}", later["id"].as_str().unwrap());
+    user.delete(&path).await.expect(200);
+    browser
+        .until("document.querySelectorAll('.tasks-table tbody tr').length === 1")
+        .await;
+
+    browser.click("td.col-actions .icon-button").await;
+    browser
+        .until("document.querySelector('td.col-last .badge-completed')")
+        .await;
+    browser
+        .click("td.col-actions .icon-button:last-of-type")
+        .await;
+    pick(&browser, "Pause").await;
+    browser
+        .until("document.querySelector('td.col-status .badge-paused')")
+        .await;
+    close_notices(&browser).await;
+    browser.click("td.col-last a.last-run").await;
+    browser
+        .until("location.pathname.startsWith('/executions/')")
+        .await;
+    browser.click("a[href='/tasks']").await;
+    close_notices(&browser).await;
+    browser
+        .click("td.col-actions .icon-button:last-of-type")
+        .await;
+    pick(&browser, "Delete").await;
+    browser.click("dialog .button.danger").await;
+    browser
+        .until("document.querySelector('.empty .button.primary')")
+        .await;
+    assert_eq!(user.read("/api/tasks").await, Value::Array(Vec::new()));
+    browser.complains_only_about(&["status of 422"]).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_in_mind_is_written_found_forgotten_and_brought_back() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let user = client(&server).await;
+    let worker = user.worker("Ada", "builtin").await;
+    browser.click("a[href='/memory']").await;
+    browser.click(".empty .button.primary").await;
+    browser.click("dialog button[type=submit]").await;
+    browser
+        .until("document.querySelector('dialog .field-error:not([hidden])')")
+        .await;
+    browser.type_into("dialog input[name=key]", "tea").await;
+    browser
+        .type_into("dialog textarea[name=value]", "Green, without sugar.")
+        .await;
+    browser.click("dialog button[type=submit]").await;
+    browser
+        .until("document.querySelector('.memory-entry .memory-value')?.textContent === 'Green, without sugar.'")
+        .await;
+    assert_eq!(
+        user.read("/api/memory").await[0]["scope"],
+        json!("global"),
+        "what is new is everybody's"
+    );
+    browser
+        .until("[...document.querySelectorAll('.section')].some((section) => section.textContent.includes('Only Ada reads these'))")
+        .await;
+    // Another name is not another entry.
+    browser.click(".memory-entry .icon-button").await;
+    browser
+        .type_into("dialog input[name=key]", "\u{e003}\u{e003}\u{e003}drink")
+        .await;
+    browser.click("dialog button[type=submit]").await;
+    browser
+        .until("document.querySelector('.memory-key').textContent === 'drink'")
+        .await;
+    assert_eq!(user.read("/api/memory").await.as_array().unwrap().len(), 1);
+
+    browser
+        .click(".memory-entry .icon-button:last-of-type")
+        .await;
+    browser
+        .until("!document.querySelector('.memory-entry')")
+        .await;
+    // The keyboard is where the way back is.
+    browser
+        .until("document.activeElement.closest('.toast')")
+        .await;
+    browser.click(".toast .button").await;
+    browser
+        .until("document.querySelector('.memory-key')?.textContent === 'drink'")
+        .await;
+
+    // What only one worker reads is also in its own form.
+    let path = format!("/api/memory/worker:{worker}/style");
+    let body = json!({ "value": "Three bullets." });
+    user.put(&path, &body).await.expect(200);
+    browser.click("a[href='/workers']").await;
+    browser.click(".worker-card .row button").await;
+    browser
+        .until("document.querySelector('dialog .memory-value')?.textContent === 'Three bullets.'")
+        .await;
+    browser.has_no_complaints().await;
+}
