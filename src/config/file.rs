@@ -32,15 +32,18 @@ const TABLES: [&str; 6] = [
     "tier",
 ];
 const BUILTIN: &str = "builtin";
-const ENGINE_KINDS: [&str; 6] = ["command", "claude", "codex", "opencode", "http", BUILTIN];
+const ENGINE_KINDS: [&str; 7] = [
+    "command", "claude", "codex", "opencode", "acp", "http", BUILTIN,
+];
 const ENGINE_PROTOCOLS: [&str; 2] = ["openai", "anthropic"];
 const ENGINE_OUTPUTS: [&str; 2] = ["text", "events"];
-const ENGINE_KEYS: [&str; 17] = [
+const ENGINE_KEYS: [&str; 18] = [
     "kind",
     "argv",
     "env",
     "model",
     "output",
+    "auth_method",
     "url",
     "protocol",
     "key",
@@ -253,7 +256,7 @@ fn engine_entry(name: &str, key: &str, value: &DeValue<'_>) -> Result<(), String
         ("protocol", _) => return one_of(&ENGINE_PROTOCOLS),
         ("argv" | "read" | "write", DeValue::Array(words)) => words.iter().all(is_text),
         ("env", DeValue::Table(pairs)) => pairs.values().all(is_text),
-        ("model" | "url" | "key", DeValue::String(_)) => true,
+        ("model" | "url" | "key" | "auth_method", DeValue::String(_)) => true,
         ("context_tokens" | "max_tokens", DeValue::Integer(_)) => true,
         ("price_in" | "price_out", DeValue::Float(_) | DeValue::Integer(_)) => true,
         ("tools" | "fetch" | "confine", DeValue::Boolean(_)) => true,
@@ -263,7 +266,7 @@ fn engine_entry(name: &str, key: &str, value: &DeValue<'_>) -> Result<(), String
         _ if is_right => Ok(()),
         "argv" => Err("must be a list, e.g. [\"/bin/cat\"]".to_owned()),
         "env" => Err("must be a table of strings, e.g. { LANG = \"C.UTF-8\" }".to_owned()),
-        "model" | "url" | "key" => Err("must be a string".to_owned()),
+        "model" | "url" | "key" | "auth_method" => Err("must be a string".to_owned()),
         "context_tokens" | "max_tokens" => Err("must be a whole number".to_owned()),
         "price_in" | "price_out" => Err("must be a number, e.g. 2.5".to_owned()),
         "read" | "write" => Err("must be a list, e.g. [\"~/project\"]".to_owned()),

@@ -37,7 +37,17 @@ pub const FILE_NAME: &str = "skep.toml";
 /// What `default_engine` is when Skep shall choose.
 pub const AUTO: &str = "auto";
 /// Engines that need no `[engines.<name>]` table.
-pub const BUILT_IN_ENGINES: [&str; 5] = ["builtin", "claude", "codex", "opencode", "local"];
+pub const BUILT_IN_ENGINES: [&str; 9] = [
+    "builtin",
+    "claude",
+    "claude-code-acp",
+    "codex",
+    "codex-acp",
+    "gemini-acp",
+    "local",
+    "opencode",
+    "opencode-acp",
+];
 
 const DAY_S: u64 = 24 * 3600;
 const GIB: u64 = 1 << 30;

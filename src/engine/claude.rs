@@ -38,6 +38,7 @@ pub static DIALECT: Dialect = Dialect {
         [config, account, cache].into_iter().flatten().collect()
     },
     parser: |_| Box::<ClaudeParser>::default(),
+    talk: None,
 };
 
 /// The model server refused it this often before the run is given up; a token that just expired is renewed sooner.

@@ -11,7 +11,7 @@ use super::launch::Launch;
 use super::process::{Completion, Parser, Patience, run_process};
 use super::settings::{EngineKind, EngineSettings};
 use super::{Engine, EngineError, EngineEvent, Run, Turn};
-use super::{claude, codex, command, opencode};
+use super::{acp, claude, codex, command, opencode};
 use crate::guard::{Confinement, Guards, Needs};
 use crate::model::limits::TOOL_DETAIL_BYTES_MAX;
 use crate::model::text::truncated;
@@ -28,13 +28,23 @@ pub struct Dialect {
     pub own: fn(&BTreeMap<String, String>) -> Vec<PathBuf>,
     /// How it is understood.
     pub parser: fn(&EngineSettings) -> Box<dyn Parser>,
+    /// How a turn is talked over with it, where it is not one message and one answer.
+    pub talk: Option<fn(&EngineSettings, &Turn) -> Box<dyn Parser>>,
 }
 
 impl Dialect {
-    /// The dialect of a kind; `None`: that kind is no command line.
+    /// The dialect of an engine; `None`: it is no command line.
+    pub fn of_engine(settings: &EngineSettings) -> Option<&'static Self> {
+        match settings.kind? {
+            EngineKind::Acp => Some(acp::dialect(settings)),
+            kind => Self::of(kind),
+        }
+    }
+
+    /// The dialect of a kind; `None`: that kind is no command line, or has no dialect of its own.
     pub fn of(kind: EngineKind) -> Option<&'static Self> {
         match kind {
-            EngineKind::Builtin | EngineKind::Http => None,
+            EngineKind::Builtin | EngineKind::Http | EngineKind::Acp => None,
             EngineKind::Claude => Some(&claude::DIALECT),
             EngineKind::Codex => Some(&codex::DIALECT),
             EngineKind::Opencode => Some(&opencode::DIALECT),
@@ -54,7 +64,7 @@ pub struct CommandLine {
 impl CommandLine {
     /// The engine that `settings` describe; `None` if they describe no command line.
     pub fn new(settings: EngineSettings, guards: Arc<Guards>, patience: Patience) -> Option<Self> {
-        let dialect = Dialect::of(settings.kind?)?;
+        let dialect = Dialect::of_engine(&settings)?;
         Some(Self {
             settings,
             dialect,
@@ -76,7 +86,9 @@ impl Engine for CommandLine {
     ) -> BoxFuture<'a, Result<(), EngineError>> {
         Box::pin(async move {
             let mut turn = turn.clone();
-            turn.resume = turn.resume.filter(|id| is_session_id(id));
+            // One that is talked with is never told it as an argument.
+            let is_talk = self.dialect.talk.is_some();
+            turn.resume = turn.resume.filter(|id| is_talk || is_session_id(id));
             turn.model = turn.model.or_else(|| self.settings.model.clone());
             loop {
                 let launch = (self.dialect.launch)(&self.settings, &turn)?.checked()?;
@@ -89,7 +101,10 @@ impl Engine for CommandLine {
                     &launch.env,
                     Some(&turn),
                 )?;
-                let mut parser = self.parser();
+                let mut parser = match self.dialect.talk {
+                    Some(talk) => talk(&self.settings, &turn),
+                    None => self.parser(),
+                };
                 let completion = run_process(
                     &self.guards,
                     launch,

@@ -33,6 +33,7 @@ pub static DIALECT: Dialect = Dialect {
             .collect()
     },
     parser: |_| Box::<CodexParser>::default(),
+    talk: None,
 };
 
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {

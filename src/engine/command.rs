@@ -22,6 +22,7 @@ pub static DIALECT: Dialect = Dialect {
         Output::Text => Box::<TextParser>::default(),
         Output::Events => Box::<EventsParser>::default(),
     },
+    talk: None,
 };
 
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {

@@ -78,7 +78,7 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         why_not: None,
         fix: None,
     };
-    let Some(dialect) = Dialect::of(kind) else {
+    let Some(dialect) = Dialect::of_engine(settings) else {
         return status;
     };
     let env = environment(settings, dialect);
@@ -90,8 +90,8 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         Ok(path) => status.path = Some(path.display().to_string()),
         Err(error) => {
             status.found = false;
-            status.fix = install(kind)
-                .filter(|_| settings.argv.is_empty())
+            status.fix = install(kind, program)
+                .filter(|_| settings.argv.is_empty() || kind == EngineKind::Acp)
                 .map(str::to_owned);
             // What to do is said once.
             status.why_not = Some(match status.fix {
@@ -105,7 +105,11 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         EngineKind::Claude => Some((claude_signed_in(&env), claude::SIGN_IN)),
         EngineKind::Codex => Some((codex_signed_in(&env, settings), codex::SIGN_IN)),
         EngineKind::Opencode => Some((opencode_signed_in(&env), opencode::SIGN_IN)),
-        EngineKind::Builtin | EngineKind::Command | EngineKind::Http => None,
+        // Others tell when they are asked to work.
+        EngineKind::Acp if program.ends_with("opencode") => {
+            Some((opencode_signed_in(&env), opencode::SIGN_IN))
+        }
+        EngineKind::Builtin | EngineKind::Command | EngineKind::Http | EngineKind::Acp => None,
     };
     if let Some((signed_in, how)) = signed_in {
         status.signed_in = Some(signed_in);
@@ -117,8 +121,15 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
     status
 }
 
-fn install(kind: EngineKind) -> Option<&'static str> {
+fn install(kind: EngineKind, program: &str) -> Option<&'static str> {
     match kind {
+        EngineKind::Acp => match program {
+            "claude-code-acp" => Some("npm install -g @zed-industries/claude-code-acp"),
+            "codex-acp" => Some("npm install -g @zed-industries/codex-acp"),
+            "gemini" => Some("npm install -g @google/gemini-cli"),
+            "opencode" => install(EngineKind::Opencode, program),
+            _ => None,
+        },
         EngineKind::Claude => Some("npm install -g @anthropic-ai/claude-code"),
         EngineKind::Codex => Some("npm install -g @openai/codex"),
         EngineKind::Opencode => Some("npm install -g opencode-ai"),
@@ -243,7 +254,7 @@ impl Versions {
         if let Some(known) = self.lock().get(&key) {
             return known.clone();
         }
-        let dialect = Dialect::of(settings.kind?)?;
+        let dialect = Dialect::of_engine(settings)?;
         let env = environment(settings, dialect);
         let confinement = confine(settings, dialect, guards, path, &env, None).ok()?;
         let version = timeout(VERSION_TIMEOUT, ask(path, env, confinement, guards))

@@ -19,6 +19,8 @@ pub(super) struct Lines {
     /// Bytes of a line that is too long to be kept.
     dropped: usize,
     line_bytes_max: usize,
+    /// Lines that were too long.
+    too_long: u64,
     tail: Vec<u8>,
 }
 
@@ -30,8 +32,14 @@ impl Lines {
             logged: 0,
             dropped: 0,
             line_bytes_max,
+            too_long: 0,
             tail: Vec::new(),
         }
+    }
+
+    /// How many lines were too long to be read.
+    pub(super) fn too_long(&self) -> u64 {
+        self.too_long
     }
 
     /// Logs what came and hands on each line that it completes, without its newline.
@@ -96,6 +104,7 @@ impl Lines {
         }
         if self.dropped > 0 || self.line.len() > self.line_bytes_max {
             self.log_rest(log)?;
+            self.too_long += u64::from(self.dropped == 0);
             self.dropped += self.line.len();
             self.line = Vec::new();
             self.logged = 0;

@@ -3,6 +3,7 @@
 //! Owns how one turn of a chat becomes a stream of [`EngineEvent`]s. Must never know clients, the journal's writer or
 //! HTTP requests; an engine never answers anybody but the supervisor. Start reading at [`Engine`].
 
+pub mod acp;
 pub mod builtin;
 pub mod claude;
 pub mod cli;

@@ -51,6 +51,7 @@ pub static DIALECT: Dialect = Dialect {
             .collect()
     },
     parser: |_| Box::<OpencodeParser>::default(),
+    talk: None,
 };
 
 /// Its configuration as a variable, over the user's own files.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
@@ -14,6 +16,8 @@ use crate::guard::{Confinement, Control, Ended, Guarded, Guards, Spec, landlock_
 
 /// What one read of a pipe takes: what a pipe holds.
 const READ_BYTES: usize = 64 * 1024;
+/// What may wait to be read by an engine that is talked with.
+pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long a process is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,9 @@ pub struct Patience {
     pub exit_after_result: Duration,
     /// From SIGKILL to giving up on the guard, or on pipes that nothing of ours can close.
     pub after_kill: Duration,
+    /// What an engine that is talked with has to end by itself before SIGTERM: after a word that its turn is cancelled,
+    /// and after its input ended.
+    pub after_talk: Duration,
 }
 
 impl Default for Patience {
@@ -32,6 +39,7 @@ impl Default for Patience {
             grace_period: Duration::from_secs(5),
             exit_after_result: Duration::from_secs(10),
             after_kill: Duration::from_secs(10),
+            after_talk: Duration::from_millis(500),
         }
     }
 }
@@ -57,6 +65,31 @@ pub trait Parser: Send {
     fn resume_failed(&self) -> bool {
         false
     }
+
+    /// A line was too long to be read; it is in the log.
+    fn line_too_long(&mut self, _events: &mut Vec<EngineEvent>) {}
+
+    /// The other side of an engine that is talked with; `None`: it reads one message and answers.
+    fn talk(&mut self) -> Option<&mut dyn Talk> {
+        None
+    }
+}
+
+/// The side of Skep in a talk with an engine that is a server: what it is told depends on what it says, and it ends when
+/// its input does.
+pub trait Talk: Send {
+    /// Takes what it is to be told now.
+    fn take_input(&mut self) -> Vec<u8>;
+
+    /// Takes what people should read in the log beside what the engine prints.
+    fn take_notes(&mut self) -> Vec<String>;
+
+    /// Resolves when there is more to tell or to show because something that it asked for is done. It may be dropped and
+    /// called again.
+    fn work<'a>(&'a mut self, events: &'a mut Vec<EngineEvent>) -> BoxFuture<'a, ()>;
+
+    /// The run has to end; there is a moment left to say so in the engine's own language.
+    fn cancel(&mut self);
 }
 
 /// How a run that did not fail ended.
@@ -102,7 +135,9 @@ pub async fn run_process(
         .map_err(|error| EngineError::new("spawn_failed", error.message))?;
     run.pid.send_replace(Some(pid));
 
+    let is_talk = parser.talk().is_some();
     let mut process = Process {
+        is_talk,
         parser,
         run,
         control,
@@ -110,6 +145,8 @@ pub async fn run_process(
         out: Lines::new(Stream::Stdout, LINE_BYTES_MAX),
         err: Lines::new(Stream::Stderr, LINE_BYTES_MAX),
         events: Vec::new(),
+        input: BytesMut::from(Bytes::from(launch.stdin)),
+        has_ended: false,
         has_result: false,
         failure: None,
         confinement: spec.confinement.filter(|_| landlock_abi().is_some()),
@@ -118,7 +155,7 @@ pub async fn run_process(
         deadline: None,
     };
     let mut stdin = Some(stdin);
-    let mut input = launch.stdin.as_slice();
+    process.converse().await;
     let mut out_buffer = vec![0; READ_BYTES];
     let mut err_buffer = vec![0; READ_BYTES];
     let (mut out_open, mut err_open) = (true, true);
@@ -135,15 +172,18 @@ pub async fn run_process(
                 Ok(count @ 1..) => process.take(Stream::Stderr, &err_buffer[..count]).await,
                 _ => { err_open = false; process.take_last(Stream::Stderr).await; }
             },
-            written = write_some(&mut stdin, input), if stdin.is_some() => {
-                input = &input[written..];
+            written = write_some(&mut stdin, &process.input), if stdin.is_some() && process.has_input() => {
+                process.input.advance(written);
                 // All written, or the engine does not read: either way its input is over.
-                if written == 0 || input.is_empty() {
+                if written == 0 || (process.input.is_empty() && !process.listens()) {
                     stdin = None;
+                    process.expect_exit();
                 }
             }
+            () = work(&mut *process.parser, &mut process.events), if is_talk => process.settle(Ok(())).await,
             how = process.control.ended(), if ended.is_none() => {
                 ended = Some(how);
+                process.has_ended = true;
                 process.deadline = Some(Instant::now() + patience.after_kill);
             }
             () = told(&mut process.run.stop), if !process.told_to_stop => process.tell_to_stop().await,
@@ -172,6 +212,13 @@ async fn told(stop: &mut tokio::sync::watch::Receiver<Option<super::Stop>>) {
     let _ = stop.wait_for(Option::is_some).await.map(drop);
 }
 
+async fn work(parser: &mut dyn Parser, events: &mut Vec<EngineEvent>) {
+    match parser.talk() {
+        Some(talk) => talk.work(events).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -181,6 +228,8 @@ async fn at(deadline: Option<Instant>) {
 
 /// A running process and what is known of it.
 struct Process<'a> {
+    /// The parser is one side of a talk.
+    is_talk: bool,
     parser: &'a mut dyn Parser,
     run: &'a mut Run,
     control: Control,
@@ -188,6 +237,10 @@ struct Process<'a> {
     out: Lines,
     err: Lines,
     events: Vec<EngineEvent>,
+    /// What it has yet to read.
+    input: BytesMut,
+    /// It is gone; what is left is in its pipes.
+    has_ended: bool,
     has_result: bool,
     failure: Option<EngineError>,
     /// What the kernel holds it to.
@@ -217,9 +270,14 @@ impl Process<'_> {
             out.push_bytes(bytes, &mut run.log)
         } else {
             let lines = if stream == Stream::Stdout { out } else { err };
-            lines.push(bytes, &mut run.log, |line| {
+            let unread = lines.too_long();
+            let logged = lines.push(bytes, &mut run.log, |line| {
                 parser.line(stream, line, events)
-            })
+            });
+            if stream == Stream::Stdout && lines.too_long() != unread {
+                parser.line_too_long(events);
+            }
+            logged
         };
         if as_bytes && logged.is_ok() {
             parser.bytes(bytes, events);
@@ -251,8 +309,48 @@ impl Process<'_> {
         })
     }
 
+    /// What is to be told and noted, as far as the engine is talked with. An engine that asks for more than it reads is
+    /// not waited for.
+    async fn converse(&mut self) {
+        let Some(talk) = self.parser.talk() else {
+            return;
+        };
+        let told = talk.take_input();
+        let notes = talk.take_notes();
+        self.input.extend_from_slice(&told);
+        if self.input.len() > INPUT_BYTES_MAX {
+            self.input = BytesMut::new();
+            self.failure.get_or_insert_with(|| {
+                let message = format!(
+                    "it does not read the answers to what it asks for; {INPUT_BYTES_MAX} bytes wait"
+                );
+                EngineError::new("engine_error", message)
+            });
+            self.stop().await;
+        }
+        let noted = notes.iter().try_for_each(|note| self.run.log.note(note));
+        if !self.log_failed() {
+            self.give_up_on(noted).await;
+        }
+    }
+
+    /// Whether there is something to write: all of a message, even an empty one, or the next words of a talk.
+    fn has_input(&self) -> bool {
+        !self.is_talk || !self.input.is_empty() || !self.listens()
+    }
+
+    /// Whether it may yet be told something.
+    fn listens(&self) -> bool {
+        self.is_talk && !self.has_result && self.failure.is_none() && !self.stopping
+    }
+
     async fn settle(&mut self, logged: Result<(), LogError>) {
         self.emit().await;
+        self.give_up_on(logged).await;
+        self.converse().await;
+    }
+
+    async fn give_up_on(&mut self, logged: Result<(), LogError>) {
         if let Err(error) = logged {
             let failure = EngineError::from(&error);
             let _ = self.run.log.note(&failure.to_string());
@@ -295,14 +393,29 @@ impl Process<'_> {
 
     /// It said its last word: now it has to exit.
     fn expect_exit(&mut self) {
-        if !self.stopping && self.deadline.is_none() {
-            self.deadline = Some(Instant::now() + self.patience.exit_after_result);
+        let is_over = self.is_talk || self.has_result || self.failure.is_some();
+        if self.stopping || self.has_ended || !is_over {
+            return;
         }
+        let wait = match (self.is_talk, self.told_to_stop) {
+            (true, true) => Duration::ZERO,
+            (true, false) => self.patience.after_talk,
+            (false, _) => self.patience.exit_after_result,
+        };
+        let by = Instant::now() + wait;
+        self.deadline = Some(self.deadline.map_or(by, |deadline| deadline.min(by)));
     }
 
     async fn tell_to_stop(&mut self) {
         self.told_to_stop = true;
-        self.stop().await;
+        if !self.listens() {
+            return self.stop().await;
+        }
+        if let Some(talk) = self.parser.talk() {
+            talk.cancel();
+            self.input.extend_from_slice(&talk.take_input());
+        }
+        self.deadline = Some(Instant::now() + self.patience.after_talk);
     }
 
     async fn stop(&mut self) {
@@ -319,6 +432,13 @@ impl Process<'_> {
             // Something keeps even the guard from its work (it may have been stopped); the server takes over.
             self.control.abandon();
             self.deadline = None;
+        } else if self.is_talk {
+            if !self.has_result && !self.told_to_stop {
+                self.failure.get_or_insert_with(|| {
+                    EngineError::new("no_answer", "it stopped reading before it answered")
+                });
+            }
+            self.stop().await;
         } else {
             let _ = self.run.log.note(&format!(
                 "did not exit within {} s after its result and was stopped",

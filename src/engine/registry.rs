@@ -9,7 +9,7 @@ use super::detect::{EngineStatus, Versions, status};
 use super::http::{HttpEngine, HttpParts};
 use super::process::Patience;
 use super::settings::{EngineKind, EngineSettings, LOCAL};
-use super::{Engine, EngineError, recover};
+use super::{Engine, EngineError, acp, recover};
 use crate::guard::{Guards, statement};
 
 /// The word for "whichever is there and signed in".
@@ -52,8 +52,10 @@ impl Engines {
         patience: Patience,
         http: HttpParts,
     ) -> Self {
+        let agents = acp::PRESETS.map(|(name, _)| name);
         let mut all: BTreeMap<String, EngineSettings> = AUTO_ORDER
             .into_iter()
+            .chain(agents)
             .filter_map(|name| EngineSettings::default().named(name).ok())
             .chain(settings)
             .map(|settings| (settings.name.clone(), settings))
@@ -164,9 +166,12 @@ impl Engines {
             let mut status = status(&entry.settings);
             status.confinement = confinement;
             // A program of the user's own need not know `--version`, and might do anything.
-            if entry.settings.kind != Some(EngineKind::Command)
-                && let Some(path) = &status.path
-            {
+            let is_known = match entry.settings.kind {
+                Some(EngineKind::Command) => false,
+                Some(EngineKind::Acp) => acp::says_its_version(&entry.settings),
+                _ => true,
+            };
+            if is_known && let Some(path) = &status.path {
                 status.version = self.versions.of(&entry.settings, path, &self.guards).await;
             }
             status
@@ -282,7 +287,7 @@ mod tests {
         assert!(
             error
                 .message
-                .contains("builtin, claude, codex, local, opencode"),
+                .contains("builtin, claude, claude-code-acp, codex, codex-acp"),
             "{error}"
         );
         assert!(engines.knows("auto") && engines.knows("codex") && !engines.knows("gpt"));

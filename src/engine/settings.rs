@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use super::acp;
 use crate::guard::Granted;
 
 /// The engine that is whichever model server answers on this machine.
@@ -44,6 +45,8 @@ pub struct EngineSettings {
     pub write: Vec<PathBuf>,
     /// Whether its programs are confined; they are unless this says no.
     pub confine: Option<bool>,
+    /// `acp`: how to sign in when the agent wants that, by the agent's own word for it.
+    pub auth_method: Option<String>,
     /// `http`: where the model server is. Without a path, `/v1` is meant.
     #[serde(default, deserialize_with = "url")]
     pub url: Option<Url>,
@@ -88,6 +91,8 @@ pub enum EngineKind {
     Command,
     /// A model server.
     Http,
+    /// An agent that speaks the Agent Client Protocol.
+    Acp,
 }
 
 /// What a model server speaks.
@@ -111,6 +116,7 @@ impl EngineKind {
             Self::Opencode => "opencode",
             Self::Command => "command",
             Self::Http => "http",
+            Self::Acp => "acp",
         }
     }
 }
@@ -139,17 +145,25 @@ impl EngineSettings {
             (None, "codex") => EngineKind::Codex,
             (None, "opencode") => EngineKind::Opencode,
             (None, LOCAL) => EngineKind::Http,
+            (None, name) if acp::preset(name).is_some() => EngineKind::Acp,
             (None, _) => {
                 return Err(
-                    "needs a kind: builtin, claude, codex, opencode, http or command".to_owned(),
+                    "needs a kind: builtin, claude, codex, opencode, http, acp or command"
+                        .to_owned(),
                 );
             }
         };
-        if kind == EngineKind::Command && self.argv.is_empty() {
+        if kind == EngineKind::Acp && self.argv.is_empty() {
+            self.argv = acp::preset(name).unwrap_or_default();
+        }
+        if matches!(kind, EngineKind::Command | EngineKind::Acp) && self.argv.is_empty() {
             return Err("needs argv, e.g. [\"/usr/local/bin/my-agent\"]".to_owned());
         }
         if kind != EngineKind::Command && self.output != Output::Text {
             return Err("output is for kind = \"command\"".to_owned());
+        }
+        if kind != EngineKind::Acp && self.auth_method.is_some() {
+            return Err("auth_method is for kind = \"acp\"".to_owned());
         }
         if self.argv.first().is_some_and(String::is_empty)
             || self.argv.iter().any(|word| word.contains('\0'))

@@ -109,7 +109,7 @@ pub(super) fn text_of(beneath: &Beneath, path: &RelativePath) -> Result<String, 
 }
 
 /// What changed, as `diff -u` shows it.
-pub(super) fn diff(path: &str, before: &str, after: &str) -> String {
+pub(crate) fn diff(path: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::configure()
         .timeout(DIFF_TIME_MAX)
         .diff_lines(before, after);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod acp;
 mod attacks;
 mod auth;
 mod base_path;

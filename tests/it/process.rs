@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep::engine::cli::CommandLine;
@@ -15,19 +16,21 @@ use tokio::sync::{mpsc, watch};
 
 use crate::guard::{guards, lives};
 
-/// A `command` engine, a turn for it and a place for both.
-struct Bench {
-    directory: tempfile::TempDir,
+/// An engine that is a program, a turn for it and a place for both.
+pub struct Bench {
+    directory: Arc<tempfile::TempDir>,
     engine: CommandLine,
-    turn: Turn,
-    log_bytes_max: u64,
+    pub turn: Turn,
+    pub log_bytes_max: u64,
 }
 
 /// What a run left.
-struct Done {
-    outcome: Result<(), EngineError>,
-    events: Vec<EngineEvent>,
+pub struct Done {
+    pub outcome: Result<(), EngineError>,
+    pub events: Vec<EngineEvent>,
     log: PathBuf,
+    /// Where its log is.
+    _directory: Arc<tempfile::TempDir>,
     took: Duration,
 }
 
@@ -47,16 +50,23 @@ impl Bench {
     }
 
     fn with(argv: Vec<String>, output: Output) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::of(EngineSettings {
+            kind: Some(EngineKind::Command),
+            argv,
+            output,
+            ..EngineSettings::default()
+        })
+    }
+
+    /// With a variable `MINE`.
+    pub fn of(settings: EngineSettings) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let [work_dir, temp_dir] = ["work", "tmp"].map(|name| directory.path().join(name));
         std::fs::create_dir(&work_dir).unwrap();
         std::fs::create_dir(&temp_dir).unwrap();
         let settings = EngineSettings {
-            kind: Some(EngineKind::Command),
-            argv,
             env: BTreeMap::from([("MINE".to_owned(), "yes".to_owned())]),
-            output,
-            ..EngineSettings::default()
+            ..settings
         }
         .named("mine")
         .unwrap();
@@ -90,7 +100,7 @@ impl Bench {
     }
 
     /// Runs to the end; `on_event` may stop the run.
-    async fn run_with(
+    pub async fn run_with(
         &self,
         mut on_event: impl FnMut(&EngineEvent, &watch::Sender<Option<Stop>>),
     ) -> Done {
@@ -126,17 +136,18 @@ impl Bench {
             outcome,
             events,
             log: path,
+            _directory: Arc::clone(&self.directory),
             took: begun.elapsed(),
         }
     }
 
-    async fn run(&self) -> Done {
+    pub async fn run(&self) -> Done {
         self.run_with(|_, _| {}).await
     }
 }
 
 impl Done {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.events
             .iter()
             .filter_map(|event| match event {
@@ -146,12 +157,12 @@ impl Done {
             .collect()
     }
 
-    fn log(&self) -> Vec<u8> {
+    pub fn log(&self) -> Vec<u8> {
         std::fs::read(&self.log).unwrap()
     }
 
     /// What the log holds of one stream.
-    fn printed(&self, stream: Stream) -> Vec<u8> {
+    pub fn printed(&self, stream: Stream) -> Vec<u8> {
         let reader = LogReader::open(&self.log).unwrap();
         let mut bytes = Vec::new();
         for piece in reader.pieces(0, usize::MAX).unwrap() {
@@ -162,7 +173,7 @@ impl Done {
         bytes
     }
 
-    fn error(&self) -> &EngineError {
+    pub fn error(&self) -> &EngineError {
         self.outcome.as_ref().unwrap_err()
     }
 }

@@ -1,0 +1,364 @@
+//! What an agent asks of Skep: files of the work directory, and permission.
+//!
+//! Terminals are not offered: an agent starts programs itself, below its own guard and within its lists.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::super::cli::text_at;
+use super::wire::{Failure, INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND};
+use crate::tool::beneath::{Beneath, RelativePath, read_up_to};
+use crate::tool::{Access, Decision, Permissions, ToolError};
+
+/// What is read or written of a file at once.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Paths that a permission was given for, and that are remembered in one run.
+const GRANTED_MAX: usize = 1024;
+
+/// What becomes of a request.
+pub(super) type Answered = BoxFuture<'static, Answer>;
+
+/// The answer to a request.
+pub(super) struct Answer {
+    /// The request's own id.
+    pub id: Value,
+    /// What it is answered.
+    pub result: Result<Value, Failure>,
+    /// What the log says of it.
+    pub note: Option<String>,
+    /// A path that may be written from now on without another question.
+    pub granted: Option<PathBuf>,
+}
+
+/// Whoever decides; `Err` is why not.
+#[derive(Clone)]
+pub(super) struct Judge {
+    permissions: Permissions,
+}
+
+impl Judge {
+    pub(super) fn new(permissions: Permissions) -> Self {
+        Self { permissions }
+    }
+
+    async fn ask(&self, access: Access, tool: &str) -> Result<String, String> {
+        let mode = self.permissions.as_str();
+        match self.permissions.decide(access) {
+            Decision::Allow => Ok("allowed by the worker's permissions".to_owned()),
+            Decision::Ask => Err(format!(
+                "not done: {tool} needs the user's permission, and this version cannot ask; the worker's permissions are {mode:?}, with \"allow_all\" it may"
+            )),
+            Decision::Deny => Err(format!("not done: the worker's permissions are {mode:?}")),
+        }
+    }
+}
+
+/// What one turn's agent may ask for.
+#[derive(Clone)]
+pub(super) struct Desk {
+    work_dir: Arc<Path>,
+    /// The same without links, as the agent may know it.
+    real_work_dir: Arc<Path>,
+    /// Files that were attached.
+    media: Arc<[PathBuf]>,
+    judge: Judge,
+    granted: HashSet<PathBuf>,
+}
+
+impl Desk {
+    pub(super) fn new(work_dir: &Path, media: &[PathBuf], judge: Judge) -> Self {
+        let real = std::fs::canonicalize(work_dir).unwrap_or_else(|_| work_dir.to_owned());
+        Self {
+            work_dir: work_dir.into(),
+            real_work_dir: real.into(),
+            media: media.into(),
+            judge,
+            granted: HashSet::new(),
+        }
+    }
+
+    /// Remembers what was allowed.
+    pub(super) fn grant(&mut self, path: PathBuf) {
+        if self.granted.len() < GRANTED_MAX {
+            self.granted.insert(path);
+        }
+    }
+
+    /// `fs/read_text_file`.
+    pub(super) fn read(&self, id: Value, params: Value) -> Answered {
+        let desk = self.clone();
+        Box::pin(async move {
+            let result = off_the_runtime(move || desk.text(&params)).await;
+            Answer {
+                id,
+                result: result.map(|text| json!({ "content": text })),
+                note: None,
+                granted: None,
+            }
+        })
+    }
+
+    /// `fs/write_text_file`.
+    pub(super) fn write(&self, id: Value, params: Value) -> Answered {
+        let desk = self.clone();
+        Box::pin(async move {
+            let path = PathBuf::from(text_at(&params, "/path"));
+            if !desk.granted.contains(&path)
+                && let Err(why) = desk.judge.ask(Access::Write, "write_text_file").await
+            {
+                return Answer {
+                    id,
+                    note: Some(format!("{}: {why}", path.display())),
+                    result: Err(Failure::new(INTERNAL_ERROR, why)),
+                    granted: None,
+                };
+            }
+            let written = off_the_runtime(move || desk.put(&params)).await;
+            let note = match &written {
+                Ok(bytes) => format!("wrote {} ({bytes} bytes) for the agent", path.display()),
+                Err(failure) => format!("did not write for the agent: {}", failure.message),
+            };
+            Answer {
+                id,
+                result: written.map(|_| json!({})),
+                note: Some(note),
+                granted: None,
+            }
+        })
+    }
+
+    /// `session/request_permission`.
+    pub(super) fn permission(&self, id: Value, tool: String, params: Value) -> Answered {
+        let judge = self.judge.clone();
+        Box::pin(async move {
+            let call = &params["toolCall"];
+            let access = access(text_at(call, "/kind"));
+            let verdict = judge.ask(access, &tool).await;
+            let (wanted, said) = match &verdict {
+                Ok(said) => (["allow_once", "allow_always"], said),
+                Err(said) => (["reject_once", "reject_always"], said),
+            };
+            let options = params["options"].as_array().into_iter().flatten();
+            let options: Vec<&Value> = options.collect();
+            let option = wanted.iter().find_map(|kind| {
+                let of_kind = |option: &&&Value| text_at(option, "/kind") == *kind;
+                options.iter().find(of_kind)?["optionId"].as_str()
+            });
+            let outcome = match option {
+                Some(id) => json!({ "outcome": "selected", "optionId": id }),
+                None => json!({ "outcome": "cancelled" }),
+            };
+            let granted = call["locations"][0]["path"].as_str();
+            Answer {
+                id,
+                result: Ok(json!({ "outcome": outcome })),
+                note: Some(format!("permission for {tool}: {said}")),
+                granted: granted
+                    .filter(|_| verdict.is_ok() && access == Access::Write)
+                    .map(PathBuf::from),
+            }
+        })
+    }
+
+    fn below(&self, path: &Path) -> Result<RelativePath, ToolError> {
+        let below = [&self.work_dir, &self.real_work_dir]
+            .into_iter()
+            .find_map(|root| path.strip_prefix(root).ok());
+        RelativePath::parse(&below.unwrap_or(path).to_string_lossy())
+    }
+
+    fn text(&self, params: &Value) -> Result<String, Failure> {
+        let path = Path::new(text_at(params, "/path"));
+        let (root, path) = match self.media.iter().find(|media| *media == path) {
+            Some(media) => (
+                media.parent().unwrap_or(Path::new("/")),
+                media.file_name().map_or(Path::new(""), Path::new),
+            ),
+            None => (&*self.work_dir, path),
+        };
+        let path = self.below(path)?;
+        let (mut file, _) = Beneath::open(root)?.file(&path)?;
+        let bytes = read_up_to(&mut file, FILE_BYTES_MAX as u64 + 1, &path)?;
+        if bytes.len() > FILE_BYTES_MAX {
+            let message = format!("`{path}` is longer than {FILE_BYTES_MAX} bytes");
+            return Err(Failure::new(INTERNAL_ERROR, message));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::new(INTERNAL_ERROR, format!("`{path}` is not text")))?;
+        let number = |name: &str| params[name].as_u64().and_then(|n| usize::try_from(n).ok());
+        if params["line"].is_null() && params["limit"].is_null() {
+            return Ok(text);
+        }
+        let first = number("line").unwrap_or(1).saturating_sub(1);
+        let count = number("limit").unwrap_or(usize::MAX);
+        Ok(text.split_inclusive('\n').skip(first).take(count).collect())
+    }
+
+    fn put(&self, params: &Value) -> Result<usize, Failure> {
+        let Some(text) = params["content"].as_str() else {
+            return Err(Failure::new(INVALID_PARAMS, "content must be text"));
+        };
+        if text.len() > FILE_BYTES_MAX {
+            let message = format!("a file is written with at most {FILE_BYTES_MAX} bytes");
+            return Err(Failure::new(INVALID_PARAMS, message));
+        }
+        let path = self.below(Path::new(text_at(params, "/path")))?;
+        Beneath::open(&self.work_dir)?.replace(&path, text.as_bytes())?;
+        Ok(text.len())
+    }
+}
+
+/// What a kind of call does to the world; one that says nothing could do anything.
+fn access(kind: &str) -> Access {
+    match kind {
+        "read" | "search" | "think" => Access::Read,
+        "edit" | "delete" | "move" => Access::Write,
+        "fetch" => Access::Send,
+        _ => Access::Run,
+    }
+}
+
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        let code = match error {
+            ToolError::NotFound(_) => RESOURCE_NOT_FOUND,
+            ToolError::InvalidArguments(_) | ToolError::Denied(_) => INVALID_PARAMS,
+            _ => INTERNAL_ERROR,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let crashed = || Failure::new(INTERNAL_ERROR, "Skep itself failed");
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(crashed()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    struct Place {
+        directory: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::create_dir(directory.path().join("work")).unwrap();
+            std::fs::write(directory.path().join("secret"), "secret").unwrap();
+            std::fs::write(directory.path().join("attached"), "attached").unwrap();
+            std::os::unix::fs::symlink("../secret", directory.path().join("work/link")).unwrap();
+            std::fs::write(directory.path().join("work/a.txt"), "one\ntwo\nthree\n").unwrap();
+            Self { directory }
+        }
+
+        fn path(&self, name: &str) -> String {
+            let path = self.directory.path().join(name);
+            path.to_str().unwrap().to_owned()
+        }
+
+        fn desk(&self, mode: &str) -> Desk {
+            let judge = Judge::new(Permissions::parse(mode));
+            let media = [PathBuf::from(self.path("attached"))];
+            Desk::new(&self.directory.path().join("work"), &media, judge)
+        }
+    }
+
+    #[tokio::test]
+    async fn files_are_those_of_the_work_directory_and_what_was_attached() {
+        let place = Place::new();
+        let desk = place.desk("");
+        let big = "x".repeat(FILE_BYTES_MAX);
+        std::fs::write(place.path("work/big"), &big).unwrap();
+        std::fs::write(place.path("work/bigger"), format!("{big}x")).unwrap();
+        std::fs::write(place.path("work/bytes"), b"\xff").unwrap();
+        for (path, more, expected) in [
+            ("work/a.txt", json!({}), Ok("one\ntwo\nthree\n")),
+            ("work/a.txt", json!({ "line": 2, "limit": 1 }), Ok("two\n")),
+            ("work/a.txt", json!({ "line": 0 }), Ok("one\ntwo\nthree\n")),
+            ("work/a.txt", json!({ "line": 9 }), Ok("")),
+            ("work/big", json!({}), Ok(big.as_str())),
+            ("work/bigger", json!({}), Err(INTERNAL_ERROR)),
+            ("work/bytes", json!({}), Err(INTERNAL_ERROR)),
+            ("attached", json!({}), Ok("attached")),
+            ("secret", json!({}), Err(INVALID_PARAMS)),
+            ("work/link", json!({}), Err(INVALID_PARAMS)),
+            ("work/../secret", json!({}), Err(INVALID_PARAMS)),
+            ("work/none", json!({}), Err(RESOURCE_NOT_FOUND)),
+        ] {
+            let mut params = more;
+            params["path"] = json!(place.path(path));
+            let answer = desk.read(json!(1), params).await;
+            let seen = answer.result.as_ref();
+            let seen = seen.map(|result| result["content"].as_str().unwrap());
+            assert_eq!(seen.map_err(|failure| failure.code), expected, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_are_written_in_the_work_directory_alone_and_as_the_mode_allows() {
+        let place = Place::new();
+        for (mode, path, is_written) in [
+            ("", "work/new/b.txt", true),
+            ("allow_all", "work/c.txt", true),
+            ("allow_all", "outside.txt", false),
+            ("allow_all", "work/../outside.txt", false),
+            ("read_only", "work/d.txt", false),
+            ("ask", "work/e.txt", false),
+        ] {
+            let params = json!({ "path": place.path(path), "content": "text" });
+            let answer = place.desk(mode).write(json!(1), params).await;
+            assert_eq!(answer.result.is_ok(), is_written, "{mode} {path}");
+            let exists = std::fs::read_to_string(place.path(path)).is_ok();
+            assert_eq!(exists, is_written, "{mode} {path}");
+            assert!(answer.note.is_some());
+        }
+        let mut asked = place.desk("ask");
+        asked.grant(place.path("work/e.txt").into());
+        let params = json!({ "path": place.path("work/e.txt"), "content": "text" });
+        assert!(asked.write(json!(1), params).await.result.is_ok());
+    }
+
+    #[tokio::test]
+    async fn permission_is_what_the_mode_says() {
+        let place = Place::new();
+        let options = ["allow_always", "allow_once", "reject_once"];
+        let options: Vec<Value> = options
+            .iter()
+            .map(|kind| json!({ "kind": kind, "optionId": format!("my-{kind}") }))
+            .collect();
+        for (mode, kind, chosen) in [
+            ("", "edit", "my-allow_once"),
+            ("", "execute", "my-reject_once"),
+            ("", "new kind", "my-reject_once"),
+            ("ask", "read", "my-allow_once"),
+            ("ask", "edit", "my-reject_once"),
+            ("read_only", "edit", "my-reject_once"),
+            ("allow_all", "execute", "my-allow_once"),
+        ] {
+            let params = json!({
+                "toolCall": { "toolCallId": "1", "kind": kind, "locations": [{ "path": "/p" }] },
+                "options": options,
+            });
+            let desk = place.desk(mode);
+            let answer = desk.permission(json!(1), "tool".to_owned(), params).await;
+            let outcome = &answer.result.unwrap()["outcome"];
+            assert_eq!(outcome["optionId"], chosen, "{mode} {kind}");
+            let is_grant = kind == "edit" && chosen == "my-allow_once";
+            assert_eq!(answer.granted.is_some(), is_grant, "{mode} {kind}");
+        }
+        let none = json!({ "toolCall": {}, "options": "?" });
+        let desk = place.desk("allow_all");
+        let answer = desk.permission(json!(1), "tool".to_owned(), none).await;
+        assert_eq!(answer.result.unwrap()["outcome"]["outcome"], "cancelled");
+    }
+}
