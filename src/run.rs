@@ -215,6 +215,7 @@ pub async fn run(
             concurrent_max: config.max_concurrent_executions,
             timeout: Duration::from_secs(config.execution_timeout_s),
             log_bytes_max: config.log_bytes_max,
+            permission_timeout: Duration::from_secs(config.permission_timeout_s),
         },
         clock: system_clock,
         wake,

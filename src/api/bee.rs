@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::command::UpdateBee;
 use crate::http::{ApiError, Request, Response};
 use crate::model::{Bee, Millis};
-use crate::store::workers;
+use crate::store::{StoreError, Tx, permissions, workers};
 
 /// The bee.
 #[derive(Serialize, JsonSchema)]
@@ -22,19 +22,20 @@ pub(super) struct BeeView {
     engine: Option<String>,
     model: Option<String>,
     memory: String,
+    /// Tools that it need not ask about: the user has said "always".
+    always_allowed: Vec<String>,
     updated_at: Option<Millis>,
 }
 
-impl From<Bee> for BeeView {
-    fn from(bee: Bee) -> Self {
-        Self {
-            name: "bee",
-            engine: given(bee.engine),
-            model: given(bee.model),
-            memory: bee.memory,
-            updated_at: (bee.updated_at > 0).then_some(bee.updated_at),
-        }
-    }
+fn view(tx: &impl Tx, bee: Bee) -> Result<BeeView, StoreError> {
+    Ok(BeeView {
+        name: "bee",
+        engine: given(bee.engine),
+        model: given(bee.model),
+        memory: bee.memory,
+        always_allowed: permissions::always_allowed(tx, None)?,
+        updated_at: (bee.updated_at > 0).then_some(bee.updated_at),
+    })
 }
 
 /// What a client may say of the bee; what is absent stays, `""` clears.
@@ -51,8 +52,8 @@ pub(super) struct BeeBody {
 /// `GET /api/bee` -- the agent that answers when no worker is meant.
 pub async fn get_bee(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    let bee = app.store.read(workers::bee)?;
-    Ok(Response::ok(&BeeView::from(bee)))
+    let bee = app.store.read(|tx| view(tx, workers::bee(tx)?))?;
+    Ok(Response::ok(&bee))
 }
 
 /// `PUT /api/bee` -- changes engine, model or memory.
@@ -73,5 +74,5 @@ pub async fn update_bee(app: Arc<App>, mut req: Request) -> Result<Response, Api
             at: app.now(),
         })
         .await?;
-    Ok(Response::ok(&BeeView::from(bee)))
+    Ok(Response::ok(&app.store.read(|tx| view(tx, bee))?))
 }

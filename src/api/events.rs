@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::messages::MessageView;
+use super::permissions::{Asked, Resolved};
 use super::sessions::SessionView;
 use crate::http::doc::EventDoc;
 use crate::model::{ExecutionId, ExecutionStatus, Millis, SessionId, TaskId, Usage, WorkerId};
@@ -129,7 +130,7 @@ pub(super) fn all(generator: &mut SchemaGenerator) -> Vec<EventDoc> {
     fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<T>()
     }
-    let stored: [(&str, &str, Make); 11] = [
+    let stored: [(&str, &str, Make); 13] = [
         (
             "message",
             "A reply, without an `event:` line. When it comes, its execution is final and its log sealed.",
@@ -180,6 +181,16 @@ pub(super) fn all(generator: &mut SchemaGenerator) -> Vec<EventDoc> {
             "task",
             "A task was made, changed or deleted.",
             of::<TaskChanged>,
+        ),
+        (
+            "permission_request",
+            "The execution wants to do something that the user has to allow, and waits.",
+            of::<OfExecution<Asked>>,
+        ),
+        (
+            "permission_resolved",
+            "The user has answered, or nobody can any more: then it is denied.",
+            of::<OfExecution<Resolved>>,
         ),
     ];
     let transient: [(&str, &str, Make); 5] = [

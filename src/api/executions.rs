@@ -19,7 +19,7 @@ use crate::model::{
     WorkerId,
 };
 use crate::store::executions::{Filter, Order};
-use crate::store::{StoreError, Tx, executions, pruned, sessions, tasks};
+use crate::store::{StoreError, Tx, executions, permissions, pruned, sessions, tasks};
 use crate::supervisor::Cancelled;
 
 /// An execution: one run of an engine for one message.
@@ -40,6 +40,8 @@ pub(super) struct ExecutionView {
     #[schemars(example = &"Hello, what can you do?")]
     trigger_input: String,
     status: ExecutionStatus,
+    /// Whether it runs and waits for the user's permission.
+    waiting: bool,
     /// The final text; a long one is cut, the reply has all of it.
     result: Option<String>,
     /// Why it failed: a stable word, then a sentence.
@@ -75,6 +77,7 @@ pub(super) fn view(
     let live = live.map(|length| length.borrow().bytes);
     let stored = view_stored(execution);
     Ok(ExecutionView {
+        waiting: permissions::is_waiting(tx, id)?,
         task_id: tasks::of_execution(tx, id)?,
         pid: app.supervisor.pid(id),
         log_path: stored.log_path.filter(|_| !is_log_gone),
@@ -94,6 +97,7 @@ fn view_stored(execution: Execution) -> ExecutionView {
         task_id: None,
         trigger_input: execution.trigger_input,
         status: execution.status,
+        waiting: false,
         result: execution.result,
         error: execution.error,
         routing: execution.routing,

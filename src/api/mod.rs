@@ -19,6 +19,7 @@ mod memory;
 mod messages;
 pub mod openapi;
 pub mod page;
+mod permissions;
 mod retention;
 mod sessions;
 mod storage;
@@ -33,8 +34,8 @@ mod workers;
 
 use crate::app::App;
 use crate::command::{
-    CreateApiKey, CreateSession, CreateTask, CreateWorker, KeepUpload, PostMessage, RetryExecution,
-    RunTask,
+    AnswerPermission, CreateApiKey, CreateSession, CreateTask, CreateWorker, KeepUpload,
+    PostMessage, RetryExecution, RunTask,
 };
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
@@ -329,6 +330,27 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         post("/api/tasks/{task_id}/cancel", tasks::cancel_task)
             .answers::<tasks::TaskView>(200)
             .refuses(&[Conflict]),
+        get(
+            "/api/executions/{execution_id}/permissions",
+            permissions::list_permissions,
+        )
+        .answers::<Vec<permissions::PermissionView>>(200),
+        post(
+            "/api/executions/{execution_id}/permissions/{request_id}",
+            permissions::answer_permission,
+        )
+        .idempotent(again::<AnswerPermission>(permissions::answered))
+        .takes::<permissions::PermissionAnswerBody>(r#"{"decision": "allow"}"#)
+        .answers::<permissions::PermissionView>(200)
+        .refuses(&[Conflict]),
+        delete(
+            "/api/workers/{worker_id}/permissions/{tool}",
+            permissions::forget_worker_permission,
+        )
+        .rate("agents")
+        .says(200, "deleted"),
+        delete("/api/bee/permissions/{tool}", permissions::forget_bee_permission)
+            .says(200, "deleted"),
     ]
 }
 

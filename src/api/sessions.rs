@@ -16,7 +16,7 @@ use crate::http::{ApiError, Request, Response};
 use crate::model::limits::{TAG_CHARS_MAX, TAGS_MAX};
 use crate::model::text::{session_name, single_line, truncated};
 use crate::model::{Invalid, MessageStatus, Millis, Role, Session, SessionId, WorkerId};
-use crate::store::{StoreError, Tx, messages, sessions};
+use crate::store::{StoreError, Tx, messages, permissions, sessions};
 
 /// How much of the last message a list shows, bytes.
 const EXTRACT_BYTES_MAX: usize = 200;
@@ -36,6 +36,8 @@ pub(super) struct SessionView {
     tags: Vec<String>,
     /// How many replies were not looked at.
     unread: u32,
+    /// Whether something that runs in it waits for the user's permission.
+    waiting: bool,
     last_message: Option<LastMessage>,
     created_at: Millis,
     updated_at: Millis,
@@ -61,7 +63,11 @@ pub(super) fn view(tx: &impl Tx, session: Session) -> Result<SessionView, StoreE
         status: message.status,
         ts: message.created_at,
     });
-    Ok(view_with(session, last))
+    let waiting = permissions::waiting_sessions(tx)?.contains(&session.id);
+    Ok(SessionView {
+        waiting,
+        ..view_with(session, last)
+    })
 }
 
 fn view_with(session: Session, last_message: Option<LastMessage>) -> SessionView {
@@ -73,6 +79,7 @@ fn view_with(session: Session, last_message: Option<LastMessage>) -> SessionView
         archived: session.archived,
         tags: session.tags,
         unread: session.unread,
+        waiting: false,
         last_message,
         created_at: session.created_at,
         updated_at: session.updated_at,

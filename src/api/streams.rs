@@ -18,13 +18,16 @@ use super::events::{
     Delta, Fault, Html, Nothing, OfExecution, OfSession, Partial, Status, TaskChanged, Thinking,
     ToolCall, ToolResult, WorkerChanged,
 };
+use super::permissions::{Asked, Resolved};
 use super::{executions, messages, sessions};
 use crate::app::App;
 use crate::feed::{Item, Reader};
 use crate::http::{ApiError, ErrorCode, Request, Response, sse};
-use crate::model::{Event, EventBody, ExecutionId, SessionId};
+use crate::model::{Event, EventBody, ExecutionId, PermissionId, PermissionRequest, SessionId};
 use crate::store::events::Scope;
-use crate::store::{StoreError, messages as stored_messages, sessions as stored_sessions};
+use crate::store::{
+    StoreError, messages as stored_messages, permissions, sessions as stored_sessions,
+};
 
 /// The shortest time between two renderings of running replies on one stream, and how many times as long as the last
 /// one took: rendering never takes more than a twentieth of a thread.
@@ -302,9 +305,36 @@ impl EventStream {
                 let data = Nothing {};
                 frame(Some(id), "deleted", &OfSession { session_id, data })
             }
+            EventBody::PermissionRequest(request) => {
+                let Some(found) = self.permission(execution_id, request)? else {
+                    return Ok(None);
+                };
+                let data = of(execution_id, session_id, Asked::of(found));
+                frame(Some(id), "permission_request", &data)
+            }
+            EventBody::PermissionResolved(request) => {
+                let found = self.permission(execution_id, request)?;
+                let Some(data) = found.and_then(Resolved::of) else {
+                    return Ok(None);
+                };
+                let data = of(execution_id, session_id, data);
+                frame(Some(id), "permission_resolved", &data)
+            }
             EventBody::Task(task_id) => frame(Some(id), "task", &TaskChanged { task_id }),
             EventBody::Worker(worker_id) => frame(Some(id), "worker", &WorkerChanged { worker_id }),
         }))
+    }
+
+    fn permission(
+        &self,
+        execution: Option<ExecutionId>,
+        id: PermissionId,
+    ) -> Result<Option<PermissionRequest>, StoreError> {
+        let Some(execution) = execution else {
+            return Ok(None);
+        };
+        let store = &self.app.store;
+        store.read(|tx| permissions::get(tx, execution, id))
     }
 
     fn message(

@@ -19,7 +19,7 @@ use crate::model::limits::{
 };
 use crate::model::text::{free_text, worker_name};
 use crate::model::{ExecutionStatus, Invalid, Millis, WorkDir, Worker, WorkerId};
-use crate::store::{StoreError, Tx, executions, workers};
+use crate::store::{StoreError, Tx, executions, permissions, workers};
 
 /// The words of `permissions`; what each allows is the engine's to say.
 const PERMISSIONS: [&str; 4] = ["ask", "allow_edits", "allow_all", "read_only"];
@@ -47,6 +47,8 @@ pub(super) struct WorkerView {
     /// The model; `null` is the engine's own choice.
     model: Option<String>,
     permissions: Option<String>,
+    /// Tools that it need not ask about: the user has said "always".
+    always_allowed: Vec<String>,
     /// How long a run may take, seconds.
     timeout_s: Option<u32>,
     /// How many executions wait for it.
@@ -77,7 +79,11 @@ fn view(app: &App, tx: &impl Tx, worker: Worker) -> Result<WorkerView, StoreErro
         } => WorkerStatus::Error,
         _ => WorkerStatus::Idle,
     };
-    Ok(view_with(app, worker, status, activity.pending))
+    let always_allowed = permissions::always_allowed(tx, Some(worker.id))?;
+    Ok(WorkerView {
+        always_allowed,
+        ..view_with(app, worker, status, activity.pending)
+    })
 }
 
 fn view_with(app: &App, worker: Worker, status: WorkerStatus, queue_length: u64) -> WorkerView {
@@ -92,6 +98,7 @@ fn view_with(app: &App, worker: Worker, status: WorkerStatus, queue_length: u64)
         engine: given(worker.engine),
         model: given(worker.model),
         permissions: given(worker.permissions),
+        always_allowed: Vec::new(),
         timeout_s: worker.timeout_s,
         queue_length,
         created_at: worker.created_at,

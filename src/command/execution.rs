@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::message::{QUEUE_MAX, agent, enqueue};
+use super::permission;
 use super::task::execution_ended;
 use super::{Apply, Change, Refusal, Rejection};
 use crate::model::limits::{REPLY_BYTES_MAX, RESULT_BYTES_MAX};
@@ -273,7 +274,7 @@ impl Change for RetryExecution {
     }
 }
 
-fn running(cx: &Apply<'_>, id: ExecutionId) -> Result<Execution, Rejection> {
+pub(super) fn running(cx: &Apply<'_>, id: ExecutionId) -> Result<Execution, Rejection> {
     let execution = get(cx, id)?;
     if execution.status == ExecutionStatus::Running {
         Ok(execution)
@@ -283,7 +284,10 @@ fn running(cx: &Apply<'_>, id: ExecutionId) -> Result<Execution, Rejection> {
 }
 
 /// The chat of an execution, unless it was deleted.
-fn session_of(cx: &Apply<'_>, execution: &Execution) -> Result<Option<Session>, StoreError> {
+pub(super) fn session_of(
+    cx: &Apply<'_>,
+    execution: &Execution,
+) -> Result<Option<Session>, StoreError> {
     execution
         .session_id
         .map_or(Ok(None), |id| sessions::get(cx.tx, id))
@@ -312,6 +316,7 @@ fn finish(
     before: Execution,
     end: &FinishExecution,
 ) -> Result<Execution, Rejection> {
+    permission::execution_ended(cx, &before, end.ending, end.at)?;
     let text = truncated(&end.text, REPLY_BYTES_MAX);
     let after = Execution {
         status: end.ending.status(),

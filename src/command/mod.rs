@@ -11,6 +11,7 @@ pub mod execution;
 pub mod memory;
 pub mod message;
 pub mod notice;
+pub mod permission;
 pub mod retention;
 pub mod session;
 pub mod task;
@@ -30,6 +31,7 @@ pub use execution::{
 pub use memory::{DeleteMemory, SetMemory};
 pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
 pub use notice::SendNotice;
+pub use permission::{AnswerPermission, AskPermission, ForgetPermission};
 pub use retention::{PruneExecutions, PruneLogs, PruneUploads};
 pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
 pub use task::{
@@ -209,6 +211,9 @@ commands! {
     PruneExecutions,
     PruneLogs,
     PruneUploads,
+    AskPermission,
+    AnswerPermission,
+    ForgetPermission,
     #[cfg(test)]
     Panic,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Apply, Change, Rejection};
 use crate::model::{ExecutionId, Millis, SessionId};
-use crate::store::{events, executions, pruned, sessions, tasks};
+use crate::store::{events, executions, permissions, pruned, sessions, tasks};
 
 /// Removes executions with what they did; the messages of their chats stay. Those that are not final stay, too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ impl Change for PruneExecutions {
                 events::delete_steps(cx.tx, id)?;
                 pruned::delete_log(cx.tx, id)?;
                 tasks::delete_of_execution(cx.tx, id)?;
+                permissions::delete_all(cx.tx, id)?;
                 count += 1;
             }
         }

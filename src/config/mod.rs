@@ -84,6 +84,8 @@ settings! {
         max_concurrent_executions: usize = 8, in 1..=1_000, flag "--max-concurrent-executions";
         /// The time an execution may run, when its worker has no limit of its own.
         execution_timeout_s: u64 = 3_600, in 1..=DAY_S;
+        /// The time a worker waits for permission to do something; without an answer it is denied.
+        permission_timeout_s: u64 = 900, in 1..=DAY_S;
         /// The size of an execution's log at which it is ended.
         log_bytes_max: u64 = GIB, in 64 * 1024..=1024 * GIB;
         /// The size of one uploaded file.

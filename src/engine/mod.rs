@@ -15,6 +15,7 @@ pub mod launch;
 mod lines;
 pub mod mcp;
 pub mod opencode;
+pub mod permission;
 pub mod process;
 mod recover;
 mod registry;
@@ -157,6 +158,18 @@ pub struct Run {
     pub pid: watch::Sender<Option<u32>>,
     /// `Some` once the run has to end.
     pub stop: watch::Receiver<Option<Stop>>,
+    /// Whether it may do something.
+    pub permission: permission::Asker,
+}
+
+impl Run {
+    /// Asks whether the engine may do something, after everything that it said before is stored: a stream shows the call
+    /// before the question about it.
+    pub async fn ask(&self, ask: permission::Ask) -> permission::Verdict {
+        let all = self.events.max_capacity();
+        drop(self.events.reserve_many(all).await);
+        self.permission.ask(ask).await
+    }
 }
 
 /// How a run failed; what it had said until then stands.

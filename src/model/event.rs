@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutionId, ExecutionStatus, Millis, SessionId, TaskId, Usage, WorkerId};
+use super::{
+    ExecutionId, ExecutionStatus, Millis, PermissionId, SessionId, TaskId, Usage, WorkerId,
+};
 
 /// An event as it is stored. Its id is its key: one counter that only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,4 +78,8 @@ pub enum EventBody {
     Worker(WorkerId),
     /// A task was created, changed or deleted.
     Task(TaskId),
+    /// The user is asked for permission.
+    PermissionRequest(PermissionId),
+    /// The user was asked, and this was answered or has lapsed.
+    PermissionResolved(PermissionId),
 }

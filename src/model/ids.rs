@@ -70,6 +70,8 @@ ids! {
     ApiKeyId,
     /// Something to be done at a time.
     TaskId,
+    /// Something that the user is asked about.
+    PermissionId,
 }
 
 /// Where new ids come from: UUIDv7 that never goes back within this process.

@@ -50,5 +50,11 @@ pub const MEMORY_ENTRIES_PER_SCOPE_MAX: usize = 200;
 pub const MEMORY_ENTRIES_MAX: u64 = 10_000;
 /// What an agent is told of the entries of its scopes, bytes.
 pub const MEMORY_TOLD_BYTES_MAX: usize = 32 * 1024;
+/// What a permission request shows of the arguments and of the diff, each, bytes.
+pub const PERMISSION_DETAIL_BYTES_MAX: usize = 64 * 1024;
+/// Permission requests of one execution; whatever asks more often is in a loop.
+pub const PERMISSIONS_PER_EXECUTION_MAX: usize = 500;
+/// Tools that are remembered as always allowed, for one worker.
+pub const ALWAYS_ALLOWED_MAX: usize = 200;
 /// Rows of a usage answer.
 pub const USAGE_ROWS_MAX: usize = 1000;

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod limits;
 pub mod memory;
 pub mod message;
+pub mod permission;
 pub mod schedule;
 pub mod session;
 pub mod task;
@@ -19,9 +20,12 @@ pub mod worker;
 pub use account::{Account, ApiKey, Login, LoginCookie, Scope};
 pub use event::{Event, EventBody};
 pub use execution::{Execution, ExecutionStatus, Routing, Usage};
-pub use ids::{ApiKeyId, ExecutionId, Ids, LoginId, MessageId, SessionId, TaskId, WorkerId};
+pub use ids::{
+    ApiKeyId, ExecutionId, Ids, LoginId, MessageId, PermissionId, SessionId, TaskId, WorkerId,
+};
 pub use memory::{Memory, MemoryScope};
 pub use message::{Media, Message, MessageStatus, Role};
+pub use permission::{DecidedBy, Effect, PermissionAnswer, PermissionDecision, PermissionRequest};
 pub use session::Session;
 pub use task::{Task, TaskKind, TaskStatus};
 pub use text::Invalid;

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod messages;
 pub mod meta;
 pub mod page;
+pub mod permissions;
 pub mod pruned;
 pub mod sessions;
 pub mod tables;

@@ -102,4 +102,10 @@ tables! {
     PRUNED_LOGS: u128 => u64 = "pruned_logs";
     /// (session, name): when an upload was removed; its name is not given again. Goes with its row in `SESSIONS`.
     PRUNED_UPLOADS: (u128, &'static str) => u64 = "pruned_uploads";
+    /// (execution, request): what the user was asked about. Rows stay as long as their execution.
+    PERMISSIONS: (u128, u128) => &'static [u8] = "permissions";
+    /// The session (0 is none) of (execution, request) that waits for its answer. Changes together with `PERMISSIONS`.
+    PERMISSIONS_WAITING: (u128, u128) => u128 = "permissions_waiting";
+    /// (worker, tool): since when that needs no asking. Goes with its row in `WORKERS`.
+    ALWAYS_ALLOWED: (u128, &'static str) => u64 = "always_allowed";
 }

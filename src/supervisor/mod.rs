@@ -5,6 +5,7 @@
 
 mod agents;
 mod matching;
+mod permission;
 mod remembered;
 pub mod routing;
 mod run;
@@ -26,6 +27,7 @@ pub use agents::{AGENT_TOKEN_PREFIX, Agent};
 
 use crate::command::{Added, CancelPending, Refusal};
 use crate::data_dir::DataDir;
+use crate::engine::permission::Asker;
 use crate::engine::{Engines, Stop};
 use crate::execution_log::LogLength;
 use crate::feed::Feed;
@@ -48,6 +50,8 @@ pub struct SupervisorLimits {
     pub timeout: Duration,
     /// The size of a log at which a run is ended.
     pub log_bytes_max: u64,
+    /// The time a permission request waits for its answer.
+    pub permission_timeout: Duration,
 }
 
 /// Everything the supervisor works with.
@@ -132,6 +136,7 @@ struct Entry {
     log: Option<watch::Receiver<LogLength>>,
     pid: Option<watch::Receiver<Option<u32>>>,
     known: Option<agents::Known>,
+    asker: Option<Asker>,
 }
 
 /// The next execution to run, and what will tell it to stop.
@@ -374,6 +379,7 @@ impl Supervisor {
             log: None,
             pid: None,
             known: None,
+            asker: None,
         };
         running.insert(next.execution, entry);
         Ok(Some((next.execution, stopped)))

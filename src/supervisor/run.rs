@@ -209,9 +209,11 @@ impl Supervisor {
         };
         let (events, mut incoming) = mpsc::channel(EVENTS_WAITING_MAX);
         let (pid, pid_seen) = watch::channel(None);
+        let permission = self.desk(execution, stop.clone());
         if let Some(entry) = self.running().get_mut(&execution.id) {
             entry.log = Some(log.length());
             entry.pid = Some(pid_seen);
+            entry.asker = Some(permission.clone());
         }
         // Whoever waits for the log to follow it can have it now.
         self.parts.feed.touch(&progress.live);
@@ -220,6 +222,7 @@ impl Supervisor {
             events,
             stop: stop.clone(),
             pid,
+            permission,
         };
         let admitted = self.admit(&mut turn);
         let deadline = Instant::now() + timeout;
@@ -462,7 +465,7 @@ impl Supervisor {
 }
 
 /// What a record keeps of a text from an engine.
-fn cut(mut text: String, bytes_max: usize) -> String {
+pub(super) fn cut(mut text: String, bytes_max: usize) -> String {
     text.truncate(truncated(&text, bytes_max).len());
     text
 }

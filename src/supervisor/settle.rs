@@ -7,7 +7,7 @@ use super::Supervisor;
 use crate::command::{Ending, FinishExecution};
 use crate::execution_log::LogWriter;
 use crate::model::Execution;
-use crate::store::executions;
+use crate::store::{executions, permissions};
 
 impl Supervisor {
     /// Ends what is marked as running: nothing runs at a start. The reply keeps the text that the log had.
@@ -24,18 +24,36 @@ impl Supervisor {
             tracing::warn!(execution.id = %execution.id, "an execution was interrupted");
             let _ = fs::remove_dir_all(self.temp_dir(execution.id));
             let text = self.recovered_text(&execution);
+            let error = match self.asked_in_vain(&execution) {
+                Some(tool) => format!(
+                    "interrupted: the server ended while this waited for permission to use {tool}; that is denied, and a retry asks again"
+                ),
+                None => "interrupted".to_owned(),
+            };
+            let note = match error.as_str() {
+                "interrupted" => "interrupted: the server ended while this ran",
+                error => error,
+            };
             let finish = FinishExecution {
                 id: execution.id,
                 ending: Ending::Interrupted,
                 text,
-                error: Some("interrupted".to_owned()),
+                log_bytes: self.seal_log(&execution, note),
+                error: Some(error),
                 usage: execution.usage,
-                log_bytes: self
-                    .seal_log(&execution, "interrupted: the server ended while this ran"),
                 at: self.now(),
             };
             self.finish(finish).await;
         }
+    }
+
+    /// The tool that an execution asked for and was not answered about.
+    fn asked_in_vain(&self, execution: &Execution) -> Option<String> {
+        let found = self.parts.store.read(|tx| {
+            let waiting = permissions::waiting(tx, execution.id)?.pop();
+            waiting.map_or(Ok(None), |id| permissions::get(tx, execution.id, id))
+        });
+        found.ok().flatten().map(|request| request.tool)
     }
 
     fn recovered_text(&self, execution: &Execution) -> String {

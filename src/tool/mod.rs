@@ -14,6 +14,7 @@ pub mod files;
 pub mod notes;
 pub mod params;
 pub mod permission;
+pub mod preview;
 pub mod search;
 pub mod staffing;
 pub mod system;
@@ -71,6 +72,11 @@ impl Tool {
     /// The JSON Schema of its arguments.
     pub fn schema(&self) -> Value {
         params::schema(self.params)
+    }
+
+    /// Whether the schema allows these arguments.
+    pub fn check(&self, args: &Value) -> Result<(), ToolError> {
+        params::checked(self.params, args.clone()).map(drop)
     }
 
     /// Does it. Arguments that the schema does not allow are an answer, not a panic.

@@ -38,6 +38,7 @@ mod model_server;
 mod model_tools;
 mod openapi;
 mod panics;
+mod permission;
 mod process;
 mod rate_limits;
 mod readme;

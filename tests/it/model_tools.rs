@@ -242,12 +242,7 @@ async fn what_needs_a_permission_is_not_done_without() {
         ("write_file", r#"{"path":"w","text":"x"}"#),
         ("list_files", "{}"),
     ];
-    for (permissions, done, wrote) in [
-        ("", false, true),
-        ("ask", false, false),
-        ("read_only", false, false),
-        ("allow_all", true, true),
-    ] {
+    for (permissions, done, wrote) in [("read_only", false, false), ("allow_all", true, true)] {
         let talk = Talk::with(vec![calls(&run), text(&["Done."])], permissions, "").await;
         let reply = talk.ask().await;
         let work_dir = talk.work_dir().await;

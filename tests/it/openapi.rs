@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::permission;
 use crate::support::engine::settings;
 use crate::support::server::PASSWORD;
 use crate::support::user::id_of;
@@ -242,7 +243,9 @@ async fn the_commands_of_the_documentation_work_as_they_are() {
         found.is_ok(),
         "curl is needed to try what the documentation shows"
     );
-    let server = Setup::settings(&settings()).start().await;
+    let model = permission::asking_model().await;
+    let settings = settings() + &model.engine("asking", "");
+    let server = Setup::settings(&settings).start().await;
     let user = server.log_in().await;
     let mut variables = variables(&server, &user).await;
     // The code of the link was used to sign in.
@@ -262,6 +265,17 @@ async fn the_commands_of_the_documentation_work_as_they_are() {
             let running = user.send(&chat, "hang").await;
             user.running(&running).await;
             variables.insert("EXECUTION_ID", running);
+        }
+        if name.ends_with("_permission") {
+            let (worker, execution, request) =
+                permission::asked(&user, "asking", path.contains("{worker_id}")).await;
+            if name.starts_with("forget") {
+                permission::allow_always(&user, &execution, &request).await;
+            }
+            variables.insert("WORKER_ID", worker);
+            variables.insert("EXECUTION_ID", execution);
+            variables.insert("REQUEST_ID", request);
+            variables.insert("TOOL", "run_command".to_owned());
         }
         if path.contains("{task_id}") {
             let task =

@@ -93,6 +93,7 @@ impl Hive {
                 concurrent_max: 4,
                 timeout: Duration::from_secs(60),
                 log_bytes_max: 1 << 20,
+                permission_timeout: Duration::from_secs(60),
             },
             clock: || NOW,
             wake: wake.clone(),

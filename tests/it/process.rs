@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep::engine::cli::CommandLine;
+use skep::engine::permission::Asker;
 use skep::engine::process::Patience;
 use skep::engine::settings::{EngineKind, EngineSettings, Output};
 use skep::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
@@ -112,6 +113,7 @@ impl Bench {
             events,
             pid: watch::channel(None).0,
             stop: stopped,
+            permission: Asker::nobody(),
         };
         let begun = Instant::now();
         let run = async {
@@ -433,6 +435,7 @@ async fn an_engine_whose_events_nobody_takes_is_stopped() {
         events,
         pid: watch::channel(None).0,
         stop: stopped,
+        permission: Asker::nobody(),
     };
     drop(received);
     let ended = bench.engine.run(&bench.turn, &mut run);

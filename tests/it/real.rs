@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skep::engine::cli::CommandLine;
+use skep::engine::permission::Asker;
 use skep::engine::process::Patience;
 use skep::engine::settings::EngineSettings;
 use skep::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
@@ -146,6 +147,7 @@ impl Machine {
             events,
             pid: watch::channel(None).0,
             stop: stopped,
+            permission: Asker::nobody(),
         };
         let running = async {
             let outcome = engine.run(&turn, &mut run).await;

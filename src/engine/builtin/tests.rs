@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
+use super::super::permission::Asker;
 use super::super::{EngineEvent, Stop};
 use super::*;
 use crate::execution_log::{LogWriter, Stream};
@@ -78,6 +79,7 @@ impl Chat {
             events,
             pid: watch::channel(None).0,
             stop: stopped,
+            permission: Asker::nobody(),
         };
         let mut all = Vec::new();
         let running = async {
@@ -772,6 +774,7 @@ async fn a_run_that_was_stopped_before_it_began_does_nothing() {
         events,
         pid: watch::channel(None).0,
         stop: watch::channel(Some(Stop::Shutdown)).1,
+        permission: Asker::nobody(),
     };
     assert_eq!(chat.builtin.run(&turn, &mut run).await, Ok(()));
     assert!(run.log.is_empty() && !chat.hive.path("x.txt").exists());

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::super::cli::{tool_call, tool_result};
+use super::super::permission::{Ask, Verdict};
 use super::answer::{ARGUMENT_BYTES_MAX, Call};
 use super::conversation::{Offer, Output};
 use super::turn::{Halt, Talk};
@@ -63,12 +64,13 @@ pub(super) async fn answer(talk: &mut Talk<'_>, calls: &[Call]) -> Result<Vec<Ou
         let looks = rest.iter().take_while(|call| only_looks(call)).count();
         let (group, others) = rest.split_at(looks.clamp(1, PARALLEL_MAX));
         rest = others;
+        let mut steps = Vec::with_capacity(group.len());
         for call in group {
             note_call(talk, call).await?;
+            steps.push(judge(talk, call).await?);
         }
         let cx = talk.cx.clone();
-        let permissions = talk.permissions();
-        let doing = group.iter().map(|call| perform(&cx, permissions, call));
+        let doing = steps.into_iter().map(|step| perform(&cx, step));
         let done = join_all(doing).await;
         for (call, done) in group.iter().zip(done) {
             outputs.push(note_output(talk, call, done).await?);
@@ -84,22 +86,43 @@ fn only_looks(call: &Call) -> bool {
     tool::find(&call.name).is_some_and(|tool| tool.access == Access::Read)
 }
 
-/// The one place that decides whether a call is done, and what is said instead.
-fn judge(cx: &Context, permissions: Permissions, call: &Call) -> Step {
-    let refuse = |text: String| Step::Refuse(text);
+/// The one place that decides whether a call is done, and what is said instead. It may take as long as a person takes.
+async fn judge(talk: &mut Talk<'_>, call: &Call) -> Result<Step, Halt> {
+    let (tool, arguments) = match understood(talk, call) {
+        Ok(understood) => understood,
+        Err(why) => return Ok(Step::Refuse(why)),
+    };
+    let mut ask = Ask::new(tool.name, tool.access, arguments.clone());
+    ask.call_id = Some(call.id.clone());
+    if talk.permissions().decide(tool.access) == Decision::Ask {
+        ask.diff = tool::preview::preview(&talk.cx, tool, &arguments).await;
+    }
+    let verdict = talk.run.ask(ask).await;
+    if !matches!(verdict, Verdict::AllowedByMode) {
+        let note = format!("permission for {}: {}", tool.name, verdict.sentence());
+        talk.run.log.note(&note)?;
+    }
+    Ok(match verdict.is_allowed() {
+        true => Step::Do(tool, arguments),
+        false => Step::Refuse(verdict.sentence()),
+    })
+}
+
+/// The tool and the arguments of a call, or what is wrong with it.
+fn understood(talk: &Talk<'_>, call: &Call) -> Result<(&'static Tool, Value), String> {
     let Some(tool) = tool::find(&call.name) else {
-        let known: Vec<&str> = offered(cx, permissions)
+        let known: Vec<&str> = offered(&talk.cx, talk.permissions())
             .iter()
             .map(|tool| tool.name)
             .collect();
-        return refuse(format!(
+        return Err(format!(
             "there is no tool {:?}; there are {}",
             call.name,
             known.join(", ")
         ));
     };
     if call.is_too_long {
-        return refuse(format!(
+        return Err(format!(
             "the arguments have more than {ARGUMENT_BYTES_MAX} bytes; do it in smaller parts"
         ));
     }
@@ -107,30 +130,18 @@ fn judge(cx: &Context, permissions: Permissions, call: &Call) -> Step {
         "" => Ok(json!({})),
         text => serde_json::from_str(text),
     };
-    let arguments = match arguments {
-        Ok(arguments) => arguments,
-        Err(error) => return refuse(format!("the arguments are not JSON: {error}")),
-    };
-    match permissions.decide(tool.access) {
-        Decision::Allow => Step::Do(tool, arguments),
-        Decision::Ask => refuse(format!(
-            "not done: {} needs the user's permission, and this version cannot ask; the worker's permissions are {:?}, with \"allow_all\" it may. Say what you wanted to do",
-            tool.name,
-            permissions.as_str()
-        )),
-        Decision::Deny => refuse(format!(
-            "not done: the worker's permissions are {:?}",
-            permissions.as_str()
-        )),
+    match arguments {
+        Ok(arguments) => {
+            // Nobody is asked for what cannot be done.
+            tool.check(&arguments).map_err(|error| error.to_string())?;
+            Ok((tool, arguments))
+        }
+        Err(error) => Err(format!("the arguments are not JSON: {error}")),
     }
 }
 
-async fn perform(
-    cx: &Context,
-    permissions: Permissions,
-    call: &Call,
-) -> Result<ToolOutput, String> {
-    let (tool, arguments) = match judge(cx, permissions, call) {
+async fn perform(cx: &Context, step: Step) -> Result<ToolOutput, String> {
+    let (tool, arguments) = match step {
         Step::Do(tool, arguments) => (tool, arguments),
         Step::Refuse(why) => return Err(why),
     };
