@@ -22,6 +22,7 @@ pub mod page;
 mod permissions;
 mod retention;
 mod sessions;
+mod settings;
 mod storage;
 pub mod streams;
 mod submit;
@@ -78,6 +79,9 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .answers::<openapi::Document>(200),
         get("/api/version", system::get_version).answers::<system::Version>(200),
         get("/api/storage", storage::get_storage).answers::<storage::StorageView>(200),
+        get("/api/settings", settings::get_settings)
+            .scope("admin")
+            .answers::<settings::Settings>(200),
         get("/api/engines", system::list_engines).answers::<Vec<EngineStatus>>(200),
         post("/api/resume", system::resume)
             .says(200, "resumed")

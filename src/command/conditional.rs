@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize as DeriveSerialize};
 use super::{Apply, Change, Command, Outcome, Refusal, Rejection, Submit};
 use crate::model::Millis;
 use crate::store::idempotency::{self, Kept};
-use crate::store::{StoreError, accounts, codec, sessions, tasks, workers};
+use crate::store::{StoreError, Tx, accounts, codec, sessions, tasks, workers};
 
 /// A change that is made only if its conditions hold, and whose outcome is kept if it has a key.
 #[derive(Debug, Clone, PartialEq, DeriveSerialize, Deserialize)]
@@ -75,12 +75,13 @@ impl Resource {
         }
     }
 
-    fn count(self, cx: &Apply<'_>) -> Result<u64, StoreError> {
+    /// How many there are.
+    pub fn count(self, tx: &impl Tx) -> Result<u64, StoreError> {
         match self {
-            Self::Workers => workers::count(cx.tx),
-            Self::Sessions => sessions::count(cx.tx),
-            Self::Tokens => accounts::count_api_keys(cx.tx),
-            Self::Tasks => tasks::count(cx.tx),
+            Self::Workers => workers::count(tx),
+            Self::Sessions => sessions::count(tx),
+            Self::Tokens => accounts::count_api_keys(tx),
+            Self::Tasks => tasks::count(tx),
         }
     }
 }
@@ -120,7 +121,7 @@ impl Change for Conditional {
             return Err(Refusal::Repeated.into());
         }
         if let Some(quota) = &self.conditions.quota {
-            let current = quota.resource.count(cx)?;
+            let current = quota.resource.count(cx.tx)?;
             if current >= quota.limit {
                 return Err(Refusal::OverQuota {
                     quota: quota.clone(),

@@ -112,3 +112,35 @@ async fn a_tier_that_limits_nothing_known_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_settings_say_what_may_be_and_what_there_is() {
+    let text = format!("{TIER}[retention]\nlogs_age = \"90d\"\nuploads_bytes = 1000\n");
+    let server = TestServer::with(&text).await;
+    let user = server.log_in().await;
+    user.worker("Ada", "builtin").await;
+    let settings = user.read("/api/settings").await;
+    assert_eq!(
+        settings["tier"],
+        json!({
+            "name": "pro",
+            "resources": [
+                { "name": "workers", "current": 1, "limit": 2 },
+                { "name": "sessions", "current": 0, "limit": 1 },
+                { "name": "tokens", "current": 0, "limit": null },
+                { "name": "tasks", "current": 0, "limit": null },
+            ],
+            "features": ["backup"],
+        })
+    );
+    assert_eq!(
+        settings["retention"],
+        json!({ "executions_age": null, "logs_age": "90d", "logs_bytes": null, "uploads_age": null, "uploads_bytes": 1000 })
+    );
+    assert_eq!(settings["reach"], "loopback");
+    assert_eq!(
+        settings["data_dir"].as_str(),
+        server.data.canonicalize().unwrap().to_str()
+    );
+    assert_eq!(settings["url"], json!(format!("http://{}", server.address)));
+}
