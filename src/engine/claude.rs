@@ -3,14 +3,18 @@
 //! The message is its standard input, so nothing in it can become an option. Its permission mode is `acceptEdits`: it
 //! works inside its work directory without asking and is refused what it would have to ask for, so it never waits for
 //! an answer that cannot come. Other modes are a matter of `argv` in the settings (the last one given counts).
+//!
+//! Skep's tools are the only MCP server it starts with, and it need not ask about them: Skep itself decides what they may
+//! do. Others are a matter of `argv`, too (`--mcp-config`, once more).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cli::{
     Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
     text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
+use super::mcp::{SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S, URL_VARIABLE};
 use super::process::Parser;
 use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
@@ -56,6 +60,14 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         "--permission-mode=acceptEdits".to_owned(),
         format!("--append-system-prompt-file={briefing}"),
     ];
+    if turn.mcp.is_some() {
+        argv.push(format!(
+            "--mcp-config={}",
+            temp_file(turn, "mcp.json", &tools())?
+        ));
+        argv.push("--strict-mcp-config".to_owned());
+        argv.push(format!("--allowedTools=mcp__{SERVER_NAME}"));
+    }
     if let Some(model) = &turn.model {
         argv.push(format!("--model={model}"));
     }
@@ -76,12 +88,24 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     // An update that is begun in a run would be killed with it, half done.
     env.entry("DISABLE_AUTOUPDATER".to_owned())
         .or_insert_with(|| "1".to_owned());
+    env.entry("MCP_TOOL_TIMEOUT".to_owned())
+        .or_insert_with(|| (TOOL_TIMEOUT_S * 1000).to_string());
     Ok(Launch {
         argv,
         env,
         cwd: turn.work_dir.clone(),
         stdin: prompt(turn).into_bytes(),
     })
+}
+
+/// Where Skep's tools are; it puts the variables in itself.
+fn tools() -> String {
+    let server = json!({
+        "type": "http",
+        "url": format!("${{{URL_VARIABLE}}}"),
+        "headers": { "Authorization": format!("Bearer ${{{TOKEN_VARIABLE}}}") },
+    });
+    json!({ "mcpServers": { SERVER_NAME: server } }).to_string()
 }
 
 /// Reads `--output-format=stream-json`.

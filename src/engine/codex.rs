@@ -13,6 +13,7 @@ use super::cli::{
     text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, VARIABLE_BYTES_MAX, environment};
+use super::mcp::{SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S};
 use super::process::Parser;
 use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
@@ -63,6 +64,19 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     } else if turn.is_news {
         let briefing = briefing(turn);
         stdin = format!("{briefing}\n\n# The message\n\n{stdin}");
+    }
+    if let Some(mcp) = &turn.mcp {
+        let settings = [
+            ("url", toml_text(&mcp.url)),
+            ("bearer_token_env_var", toml_text(TOKEN_VARIABLE)),
+            // Nobody could be asked; Skep itself decides what its tools may do.
+            ("default_tools_approval_mode", toml_text("approve")),
+            ("tool_timeout_sec", TOOL_TIMEOUT_S.to_string()),
+        ];
+        argv.extend(
+            settings
+                .map(|(key, value)| format!("--config=mcp_servers.{SERVER_NAME}.{key}={value}")),
+        );
     }
     if let Some(model) = &turn.model {
         argv.push(format!("--model={model}"));

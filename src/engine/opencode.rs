@@ -11,6 +11,7 @@ use super::cli::{
     text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
+use super::mcp::{McpAccess, SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S};
 use super::process::Parser;
 use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
@@ -81,7 +82,8 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     env.entry("OPENCODE_DISABLE_AUTOUPDATE".to_owned())
         .or_insert_with(|| "1".to_owned());
     let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
-    if let Some(config) = with_instructions(env.get(CONFIG).map(String::as_str), briefing) {
+    let config = env.get(CONFIG).map(String::as_str);
+    if let Some(config) = with_skeps_own(config, briefing, turn.mcp.as_ref()) {
         env.insert(CONFIG.to_owned(), config);
     }
     Ok(Launch {
@@ -92,14 +94,31 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     })
 }
 
-/// The configuration with one more file of instructions. `None`: what is there is no plain JSON and stays as it is.
-fn with_instructions(config: Option<&str>, file: String) -> Option<String> {
+/// The configuration with one more file of instructions, and with Skep's tools. `None`: what is there is no plain JSON and
+/// stays as it is.
+fn with_skeps_own(config: Option<&str>, file: String, mcp: Option<&McpAccess>) -> Option<String> {
     let mut config: Value = serde_json::from_str(config.unwrap_or("{}")).ok()?;
     let instructions = config
         .as_object_mut()?
         .entry("instructions")
         .or_insert_with(|| json!([]));
     instructions.as_array_mut()?.push(file.into());
+    if let Some(mcp) = mcp {
+        let servers = config
+            .as_object_mut()?
+            .entry("mcp")
+            .or_insert_with(|| json!({}));
+        let server = json!({
+            "type": "remote",
+            "url": mcp.url,
+            "headers": { "Authorization": format!("Bearer {{env:{TOKEN_VARIABLE}}}") },
+            "oauth": false,
+            "timeout": TOOL_TIMEOUT_S * 1000,
+        });
+        servers
+            .as_object_mut()?
+            .insert(SERVER_NAME.to_owned(), server);
+    }
     Some(config.to_string())
 }
 
@@ -223,8 +242,20 @@ mod tests {
             (Some("[]"), None),
             (Some(r#"{"instructions":7}"#), None),
         ] {
-            let config = with_instructions(there, "b.md".to_owned());
+            let config = with_skeps_own(there, "b.md".to_owned(), None);
             assert_eq!(config.as_deref(), becomes, "{there:?}");
         }
+    }
+
+    #[test]
+    fn the_tools_are_added_beside_others_and_their_token_is_not() {
+        let access = McpAccess::new("http://127.0.0.1:1/mcp", "secret");
+        let there = r#"{"mcp":{"mine":{"type":"local"}}}"#;
+        let config = with_skeps_own(Some(there), "b.md".to_owned(), Some(&access));
+        let config = config.unwrap_or_default();
+        let read: Value = serde_json::from_str(&config).unwrap_or_default();
+        assert_eq!(read["mcp"]["mine"]["type"], "local");
+        assert_eq!(read["mcp"]["skep"]["url"], access.url);
+        assert!(!config.contains("secret"));
     }
 }

@@ -5,6 +5,7 @@ Speaks Anthropic's Messages, OpenAI's Chat Completions and OpenAI's Responses, s
 library alone. For what a small real model does not do on demand. The first of these words in the message decides:
 
   TOOL    one call of the engine's shell tool (`echo from the tool`), then text
+  SEND    one call of Skep's tool `send_message` over MCP, then text
   WRITE   one call of the shell tool that writes a file, which needs a permission in some modes
   THINK   thinking, then text
   SLOW    a tool call as TOOL, then a word every 0.3 s, for a minute
@@ -50,6 +51,18 @@ def shell_call(tools, command):
     return None
 
 
+def mcp_call(tools, wanted, arguments):
+    """The name and arguments of a tool of Skep's, whatever the engine calls it; some keep a server's tools together."""
+    for tool in tools:
+        name = tool.get("name") or tool.get("function", {}).get("name") or ""
+        for inner in tool.get("tools") or []:
+            if inner.get("name", "").endswith(wanted):
+                return inner["name"], arguments, name
+        if name.endswith(wanted):
+            return name, arguments
+    return None
+
+
 def flat(content):
     if isinstance(content, str):
         return content
@@ -60,7 +73,9 @@ def plan(messages, tools):
     """What to say: ('fail', status) or (thoughts, words, call, delay)."""
     asked = [m for m in messages if m.get("role") == "user" and not is_result(m)]
     last = flat(asked[-1]["content"]) if asked else ""
-    after = messages[messages.index(asked[-1]) + 1:] if asked else []
+    # The same may have been asked before.
+    at = next((n for n in range(len(messages) - 1, -1, -1) if asked and messages[n] is asked[-1]), len(messages))
+    after = messages[at + 1:]
     answered = any(is_result(m) for m in after)
     for word, status in (("FAIL", 500), ("DENY", 401), ("BAD", 400)):
         if word in last:
@@ -69,6 +84,10 @@ def plan(messages, tools):
         return [], ["word%d " % n for n in range(200)], None, 0.3
     if "THINK" in last:
         return THOUGHT, TEXT, None, 0.01
+    if "SEND" in last and not answered:
+        return [], ["I send", " a message."], mcp_call(tools, "send_message", {"content": "A word from the worker."}), 0.01
+    if "SEND" in last:
+        return [], ["It was sent."], None, 0.01
     for word, command in (("TOOL", "echo from the tool"), ("SLOW", "echo from the tool"), ("WRITE", "echo written > written.txt && echo wrote")):
         if word in last and not answered:
             return [], ["I call", " a tool."], shell_call(tools, command), 0.01
@@ -151,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
                            + [{"type": "signature_delta", "signature": "c2ln"}]))
         blocks.append(({"type": "text", "text": ""}, [{"type": "text_delta", "text": w} for w in words]))
         if call:
-            name, args = call
+            name, args = call[:2]
             blocks.append(({"type": "tool_use", "id": "toolu_scripted%d" % next(NUMBERS), "name": name, "input": {}},
                            [{"type": "input_json_delta", "partial_json": json.dumps(args)}]))
         stop = "tool_use" if call else "end_turn"
@@ -192,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
             chunk({"content": word})
             time.sleep(delay)
         if call:
-            name, args = call
+            name, args = call[:2]
             chunk({"tool_calls": [{"index": 0, "id": "call_scripted%d" % next(NUMBERS), "type": "function",
                                    "function": {"name": name, "arguments": json.dumps(args)}}]})
         chunk({}, finish)
@@ -229,9 +248,11 @@ class Handler(BaseHTTPRequestHandler):
         self.event({"type": "response.output_item.done", "output_index": at, "item": item})
         output.append(item)
         if call:
-            name, args = call
+            name, args = call[:2]
             function = {"type": "function_call", "id": "fc_1", "call_id": "call_scripted%d" % next(NUMBERS), "name": name,
                         "arguments": json.dumps(args), "status": "completed"}
+            if len(call) > 2:
+                function["namespace"] = call[2]
             self.event({"type": "response.output_item.added", "output_index": at + 1, "item": function})
             self.event({"type": "response.output_item.done", "output_index": at + 1, "item": function})
             output.append(function)

@@ -128,7 +128,7 @@ async fn answer(
                 "protocolVersion": known.unwrap_or(HANDSHAKE_REVISIONS[0]),
                 "capabilities": capabilities(),
                 "serverInfo": about(),
-                "instructions": INSTRUCTIONS,
+                "instructions": instructions(caller),
             }))
         }
         "server/discover" => {
@@ -138,7 +138,7 @@ async fn answer(
                 "supportedVersions": revisions,
                 "capabilities": capabilities(),
                 "serverInfo": about(),
-                "instructions": INSTRUCTIONS,
+                "instructions": instructions(caller),
                 "ttlMs": 0,
                 "cacheScope": "private",
             })))
@@ -167,8 +167,16 @@ async fn answer(
     }
 }
 
-const INSTRUCTIONS: &str =
-    "Skep runs AI workers and their chats on this machine. Workers are meant by name or id.";
+fn instructions(caller: &Caller) -> &'static str {
+    match caller.agent() {
+        None => {
+            "Skep runs AI workers and their chats on this machine. Workers are meant by name or id."
+        }
+        Some(_) => {
+            "You work in Skep, which runs AI workers and their chats on this machine. With these tools you speak in your chat before your reply, keep things in mind, plan tasks and see other workers. Workers are meant by name or id; without an id your own chat is meant."
+        }
+    }
+}
 
 /// What the revision without a handshake asks of every result; older clients pass it over.
 fn complete(mut result: Value) -> Value {
