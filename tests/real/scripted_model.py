@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A model server that does what the last user message says.
 
-Speaks Anthropic's Messages, OpenAI's Chat Completions and OpenAI's Responses, streaming or not, with the standard
-library alone. For what a small real model does not do on demand. The first of these words in the message decides:
+Speaks Anthropic's Messages, OpenAI's Chat Completions, OpenAI's Responses and Gemini's generateContent, streaming or not,
+with the standard library alone. For what a small real model does not do on demand. The first of these words in the message decides:
 
   TOOL    one call of the engine's shell tool (`echo from the tool`), then text
   SEND    one call of Skep's tool `send_message` over MCP, then text
@@ -23,7 +23,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SHELL_TOOLS = ("Bash", "bash", "exec_command", "shell", "shell_command", "local_shell")
+SHELL_TOOLS = ("Bash", "bash", "exec_command", "shell", "shell_command", "local_shell", "run_shell_command")
 TEXT = ["Hello", " from", " the", " scripted", " model", ":", " añ", "€", "🐝", "."]
 THOUGHT = ["Let me", " think", " about", " it."]
 USAGE_IN, USAGE_OUT = 1234, 56
@@ -104,6 +104,21 @@ def is_result(message):
         isinstance(part, dict) and part.get("type") == "tool_result" for part in content)
 
 
+def gemini_messages(body):
+    """Gemini's contents as messages; the answer of a tool is one of the user's."""
+    messages = []
+    for content in body["contents"]:
+        parts = [{"type": "tool_result"} if "functionResponse" in part else {"type": "text", "text": part.get("text", "")}
+                 for part in content.get("parts", [])]
+        messages.append({"role": "assistant" if content.get("role") == "model" else "user", "content": parts})
+    return messages
+
+
+def gemini_tools(body):
+    tools = [tool for tools in body.get("tools") or [] for tool in tools.get("functionDeclarations", [])]
+    return [dict(tool, parameters=tool.get("parametersJsonSchema") or tool.get("parameters") or {}) for tool in tools]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -124,15 +139,22 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path.endswith("/count_tokens"):
             return self.answer(200, {"input_tokens": USAGE_IN})
+        if path.endswith(":countTokens"):
+            return self.answer(200, {"totalTokens": USAGE_IN})
         messages = body.get("messages") or body.get("input") or []
+        if "contents" in body:
+            messages, body["tools"] = gemini_messages(body), gemini_tools(body)
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         thoughts, words, call, delay = (plan(messages, body.get("tools") or []) + (None, None))[:4]
         if thoughts == "fail":
             kind = {500: "api_error", 401: "authentication_error", 400: "invalid_request_error"}[words]
             return self.answer(words, {"type": "error", "error": {
-                "type": kind, "message": "scripted failure %d" % words, "code": kind}})
+                "type": kind, "message": "scripted failure %d" % words, "code": words if "contents" in body else kind}})
         speak = {"/v1/messages": self.speak_messages, "/v1/chat/completions": self.speak_chat, "/v1/responses": self.speak_responses}
+        if "contents" in body:
+            speak[path] = self.speak_gemini
+            body["stream"] = path.endswith(":streamGenerateContent")
         if path not in speak:
             return self.answer(404, {"error": {"message": "no such path"}})
         if body.get("stream"):
@@ -258,6 +280,29 @@ class Handler(BaseHTTPRequestHandler):
             output.append(function)
         self.event({"type": "response.completed",
                     "response": dict(response, status="completed", output=output, usage=usage)})
+
+
+    # Gemini generateContent
+
+    def speak_gemini(self, body, thoughts, words, call, delay):
+        usage = {"promptTokenCount": USAGE_IN, "candidatesTokenCount": USAGE_OUT, "totalTokenCount": USAGE_IN + USAGE_OUT}
+
+        def reply(parts, end=None):
+            candidate = {"index": 0, "content": {"role": "model", "parts": parts}}
+            if end:
+                candidate["finishReason"] = end
+            return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "scripted"}
+
+        parts = [{"text": thought, "thought": True} for thought in thoughts] + [{"text": word} for word in words]
+        if call:
+            name, args = call
+            parts.append({"functionCall": {"name": name, "args": args}})
+        if not body.get("stream"):
+            return self.answer(200, reply(parts, "STOP"))
+        for part in parts:
+            self.event(dict(reply([part]), type=None), False)
+            time.sleep(delay)
+        self.event(dict(reply([{"text": ""}], "STOP"), type=None), False)
 
 
 if __name__ == "__main__":
