@@ -32,8 +32,8 @@ const TABLES: [&str; 6] = [
     "tier",
 ];
 const BUILTIN: &str = "builtin";
-const ENGINE_KINDS: [&str; 7] = [
-    "command", "claude", "codex", "opencode", "acp", "http", BUILTIN,
+const ENGINE_KINDS: [&str; 8] = [
+    "command", "claude", "codex", "opencode", "gemini", "acp", "http", BUILTIN,
 ];
 const ENGINE_PROTOCOLS: [&str; 2] = ["openai", "anthropic"];
 const ENGINE_OUTPUTS: [&str; 2] = ["text", "events"];

@@ -37,12 +37,13 @@ pub const FILE_NAME: &str = "skep.toml";
 /// What `default_engine` is when Skep shall choose.
 pub const AUTO: &str = "auto";
 /// Engines that need no `[engines.<name>]` table.
-pub const BUILT_IN_ENGINES: [&str; 9] = [
+pub const BUILT_IN_ENGINES: [&str; 10] = [
     "builtin",
     "claude",
     "claude-code-acp",
     "codex",
     "codex-acp",
+    "gemini",
     "gemini-acp",
     "local",
     "opencode",

@@ -201,7 +201,7 @@ fn a_refusal_in_the_file_names_key_and_line() {
         ("[tier]\nlimit = 1", "skep.toml line 2: tier: unknown field"),
         (
             "[engines.a]\nkind = \"magic\"",
-            "skep.toml line 2: engines.a.kind: there is no kind \"magic\"; use command, claude, codex, opencode, acp, http or builtin",
+            "skep.toml line 2: engines.a.kind: there is no kind \"magic\"; use command, claude, codex, opencode, gemini, acp, http or builtin",
         ),
         (
             "\n[engines.a]\nargv = []",

@@ -8,10 +8,11 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::launch::Launch;
+use super::permission::Asker;
 use super::process::{Completion, Parser, Patience, run_process};
 use super::settings::{EngineKind, EngineSettings};
 use super::{Engine, EngineError, EngineEvent, Run, Turn};
-use super::{acp, claude, codex, command, opencode};
+use super::{acp, claude, codex, command, gemini, opencode};
 use crate::guard::{Confinement, Guards, Needs};
 use crate::model::limits::TOOL_DETAIL_BYTES_MAX;
 use crate::model::text::truncated;
@@ -29,7 +30,7 @@ pub struct Dialect {
     /// How it is understood.
     pub parser: fn(&EngineSettings) -> Box<dyn Parser>,
     /// How a turn is talked over with it, where it is not one message and one answer.
-    pub talk: Option<fn(&EngineSettings, &Turn) -> Box<dyn Parser>>,
+    pub talk: Option<fn(&EngineSettings, &Turn, &Asker) -> Box<dyn Parser>>,
 }
 
 impl Dialect {
@@ -48,6 +49,7 @@ impl Dialect {
             EngineKind::Claude => Some(&claude::DIALECT),
             EngineKind::Codex => Some(&codex::DIALECT),
             EngineKind::Opencode => Some(&opencode::DIALECT),
+            EngineKind::Gemini => Some(&gemini::DIALECT),
             EngineKind::Command => Some(&command::DIALECT),
         }
     }
@@ -102,7 +104,7 @@ impl Engine for CommandLine {
                     Some(&turn),
                 )?;
                 let mut parser = match self.dialect.talk {
-                    Some(talk) => talk(&self.settings, &turn),
+                    Some(talk) => talk(&self.settings, &turn, &run.permission),
                     None => self.parser(),
                 };
                 let completion = run_process(
@@ -305,6 +307,8 @@ pub fn failure(status: Option<u64>, message: &str, sign_in: &str) -> EngineEvent
             "not logged in",
             "401 unauthorized",
             "invalid api key",
+            "api key not valid",
+            "unauthenticated",
             "authentication_error",
             "oauth token has expired",
         ]

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::cli::{Dialect, confine};
 use super::launch::{find_program, inherited};
 use super::settings::{EngineKind, EngineSettings};
-use super::{claude, codex, opencode};
+use super::{claude, codex, gemini, opencode};
 use crate::guard::{Confinement, Guards, Spec};
 
 /// How long a program may take to say its version.
@@ -105,6 +105,10 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
         EngineKind::Claude => Some((claude_signed_in(&env), claude::SIGN_IN)),
         EngineKind::Codex => Some((codex_signed_in(&env, settings), codex::SIGN_IN)),
         EngineKind::Opencode => Some((opencode_signed_in(&env), opencode::SIGN_IN)),
+        EngineKind::Gemini => Some((gemini_signed_in(&env), gemini::SIGN_IN)),
+        EngineKind::Acp if program.ends_with("gemini") => {
+            Some((gemini_signed_in(&env), gemini::SIGN_IN))
+        }
         // Others tell when they are asked to work.
         EngineKind::Acp if program.ends_with("opencode") => {
             Some((opencode_signed_in(&env), opencode::SIGN_IN))
@@ -126,13 +130,14 @@ fn install(kind: EngineKind, program: &str) -> Option<&'static str> {
         EngineKind::Acp => match program {
             "claude-code-acp" => Some("npm install -g @zed-industries/claude-code-acp"),
             "codex-acp" => Some("npm install -g @zed-industries/codex-acp"),
-            "gemini" => Some("npm install -g @google/gemini-cli"),
+            "gemini" => install(EngineKind::Gemini, program),
             "opencode" => install(EngineKind::Opencode, program),
             _ => None,
         },
         EngineKind::Claude => Some("npm install -g @anthropic-ai/claude-code"),
         EngineKind::Codex => Some("npm install -g @openai/codex"),
         EngineKind::Opencode => Some("npm install -g opencode-ai"),
+        EngineKind::Gemini => Some("npm install -g @google/gemini-cli"),
         EngineKind::Builtin | EngineKind::Command | EngineKind::Http => None,
     }
 }
@@ -226,6 +231,20 @@ fn opencode_signed_in(env: &Environment) -> bool {
         || ["opencode.json", "opencode.jsonc", "config.json"]
             .iter()
             .any(|name| config(&configuration.join(name)).contains("\"provider\""))
+}
+
+fn gemini_signed_in(env: &Environment) -> bool {
+    let keys = [
+        "GEMINI_API_KEY",
+        "GOOGLE_API_KEY",
+        "GOOGLE_GENAI_USE_GCA",
+        "GOOGLE_GENAI_USE_VERTEXAI",
+    ];
+    let home = directory(env, "", ".gemini");
+    any_set(env, &keys)
+        || json(&home.join("oauth_creds.json")).is_object()
+        || config(&home.join(".env")).contains("GEMINI_API_KEY=")
+        || json(&home.join("settings.json"))["security"]["auth"]["selectedType"].is_string()
 }
 
 /// The versions of programs, asked once for each file.
@@ -342,7 +361,10 @@ mod tests {
         assert!(!claude_signed_in(&nothing));
         assert!(!codex_signed_in(&nothing, &settings));
         assert!(!opencode_signed_in(&nothing));
+        assert!(!gemini_signed_in(&nothing));
 
+        let gemini = environment(home, &[("GEMINI_API_KEY", "x")]);
+        assert!(gemini_signed_in(&gemini));
         let keys = environment(home, &[("ANTHROPIC_API_KEY", "x"), ("OPENAI_API_KEY", "x")]);
         assert!(claude_signed_in(&keys));
         assert!(codex_signed_in(&keys, &settings));
@@ -359,6 +381,12 @@ mod tests {
             ".config/opencode/opencode.jsonc",
             "{ // mine\n\"provider\": {} }",
         );
+        assert!(!gemini_signed_in(&nothing));
+        write(
+            ".gemini/settings.json",
+            r#"{"security":{"auth":{"selectedType":"oauth-personal"}}}"#,
+        );
+        assert!(gemini_signed_in(&nothing));
         assert!(claude_signed_in(&nothing));
         assert!(codex_signed_in(&nothing, &settings));
         assert!(opencode_signed_in(&nothing));

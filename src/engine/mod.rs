@@ -10,6 +10,7 @@ pub mod cli;
 pub mod codex;
 pub mod command;
 pub mod detect;
+pub mod gemini;
 pub mod http;
 pub mod launch;
 mod lines;

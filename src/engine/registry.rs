@@ -15,7 +15,7 @@ use crate::guard::{Guards, statement};
 /// The word for "whichever is there and signed in".
 pub const AUTO: &str = "auto";
 /// What `auto` tries, after the engine that the settings prefer.
-const AUTO_ORDER: [&str; 4] = ["claude", "codex", "opencode", LOCAL];
+const AUTO_ORDER: [&str; 5] = ["claude", "codex", "opencode", "gemini", LOCAL];
 
 /// Every engine that a worker can name.
 pub struct Engines {
@@ -210,14 +210,19 @@ mod tests {
             ("PATH".to_owned(), "/nonexistent".to_owned()),
             ("HOME".to_owned(), "/nonexistent".to_owned()),
         ]);
-        let known = ["claude", "codex", "opencode"].map(|name| (name, &[][..], ""));
+        let known = ["claude", "codex", "gemini", "opencode"].map(|name| (name, &[][..], ""));
         let settings = known.iter().chain(settings).map(|(name, argv, key)| {
             let mut env = home.clone();
-            for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CODEX_API_KEY"] {
+            for name in [
+                "ANTHROPIC_API_KEY",
+                "OPENAI_API_KEY",
+                "CODEX_API_KEY",
+                "GEMINI_API_KEY",
+            ] {
                 env.insert(name.to_owned(), (*key).to_owned());
             }
             EngineSettings {
-                kind: (!["claude", "codex", "opencode"].contains(name))
+                kind: (!["claude", "codex", "gemini", "opencode"].contains(name))
                     .then_some(EngineKind::Command),
                 argv: argv.iter().map(|word| (*word).to_owned()).collect(),
                 env,

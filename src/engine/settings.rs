@@ -91,6 +91,8 @@ pub enum EngineKind {
     Command,
     /// A model server.
     Http,
+    /// Gemini CLI.
+    Gemini,
     /// An agent that speaks the Agent Client Protocol.
     Acp,
 }
@@ -116,6 +118,7 @@ impl EngineKind {
             Self::Opencode => "opencode",
             Self::Command => "command",
             Self::Http => "http",
+            Self::Gemini => "gemini",
             Self::Acp => "acp",
         }
     }
@@ -144,11 +147,12 @@ impl EngineSettings {
             (None, "claude") => EngineKind::Claude,
             (None, "codex") => EngineKind::Codex,
             (None, "opencode") => EngineKind::Opencode,
+            (None, "gemini") => EngineKind::Gemini,
             (None, LOCAL) => EngineKind::Http,
             (None, name) if acp::preset(name).is_some() => EngineKind::Acp,
             (None, _) => {
                 return Err(
-                    "needs a kind: builtin, claude, codex, opencode, http, acp or command"
+                    "needs a kind: builtin, claude, codex, opencode, gemini, acp, http or command"
                         .to_owned(),
                 );
             }

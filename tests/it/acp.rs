@@ -1,17 +1,33 @@
 //! Agents that speak the Agent Client Protocol: whatever one does, its turn ends and says why.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use skep::engine::permission::{Ask, Asker, Decide, Verdict};
 use skep::engine::settings::{EngineKind, EngineSettings};
 use skep::engine::{EngineEvent, Stop};
 use skep::execution_log::Stream;
-use skep::tool::Permissions;
+use skep::tool::{Decision, Permissions};
 
 use crate::process::{Bench, Done};
 use crate::support::{Setup, processes};
 
 const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fake_agent.sh");
+
+/// The mode decides; whoever would have to be asked takes their time.
+struct Mode(Permissions);
+
+impl Decide for Mode {
+    fn decide(&self, ask: Ask) -> BoxFuture<'_, Verdict> {
+        match self.0.decide(ask.access) {
+            Decision::Allow => Box::pin(std::future::ready(Verdict::AllowedByMode)),
+            Decision::Ask => Box::pin(std::future::pending()),
+            Decision::Deny => Box::pin(std::future::ready(Verdict::DeniedByMode(self.0))),
+        }
+    }
+}
 
 fn settings(manner: &str) -> EngineSettings {
     EngineSettings {
@@ -274,7 +290,7 @@ async fn a_permission_is_answered_as_the_worker_has_it() {
         ("read_only", "search", "'optionId':'yes'"),
     ] {
         let mut bench = agent("", &format!("may {kind}"));
-        bench.turn.permissions = Permissions::parse(mode);
+        bench.asker = Asker::new(Arc::new(Mode(Permissions::parse(mode))));
         let done = bench.run().await;
         assert!(
             done.text().contains(option),
@@ -292,7 +308,8 @@ async fn a_permission_is_answered_as_the_worker_has_it() {
 #[tokio::test]
 async fn a_turn_that_is_cancelled_ends_at_once_and_leaves_nothing() {
     for prompt in ["wait", "wait execute", "stubborn"] {
-        let bench = agent("", prompt);
+        let mut bench = agent("", prompt);
+        bench.asker = Asker::new(Arc::new(Mode(Permissions::Ask)));
         let mut told = None;
         let done = bench
             .run_with(|event, stop| {
@@ -338,7 +355,6 @@ async fn an_agent_that_does_not_end_is_ended() {
     );
 }
 
-/// What a log says after a crash is what the agent said in that turn.
 #[tokio::test]
 async fn a_chat_with_an_agent_goes_on_with_its_session() {
     let engine = format!("[engines.mine]\nkind = \"acp\"\nargv = [\"/bin/sh\", {AGENT:?}]\n");

@@ -86,10 +86,18 @@ impl Home {
 
     /// A program that makes the attacks, in the place of a command line that is built in.
     fn install(&self, name: &str, speaks: &str) -> PathBuf {
+        // One that is talked with is asked for its turn once it has a session.
+        let reads = match name.ends_with("-acp") {
+            true => {
+                r#"read -r x; echo '{"id":1,"result":{"protocolVersion":1}}'
+                read -r x; echo '{"id":4,"result":{"sessionId":"s"}}'; read -r x"#
+            }
+            false => "cat >/dev/null",
+        };
         let program = self.path.join("engine").join(name);
         let home = self.path.display();
         let script = format!(
-            "#!/bin/sh\n[ \"$1\" = --version ] && echo 1.0 && exit 0\ncat >/dev/null\n\
+            "#!/bin/sh\n[ \"$1\" = --version ] && echo 1.0 && exit 0\n{reads}\n\
              said=$(/bin/sh '{home}/engine/attacks.sh' '{home}' '{home}/hive' | tr '\\n' ';')\n{speaks}\n",
         );
         std::fs::write(&program, script).unwrap();
@@ -205,6 +213,17 @@ async fn command_lines_are_held_to_their_lists() {
             "opencode",
             r#"printf '{"type":"text","part":{"id":"1","text":"%s"}}\n{"type":"step_finish","part":{"reason":"stop"}}\n' "$said""#,
             ".config/opencode",
+        ),
+        (
+            "gemini",
+            r#"printf '{"type":"message","role":"assistant","content":"%s"}\n{"type":"result","status":"success"}\n' "$said""#,
+            ".gemini",
+        ),
+        // An agent, by the name of its program.
+        (
+            "codex-acp",
+            r#"printf '{"method":"session/update","params":{"sessionId":"s","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"%s"}}}}\n{"id":8,"result":{"stopReason":"end_turn"}}\n' "$said""#,
+            ".codex",
         ),
     ];
     for (kind, speaks, own) in kinds {

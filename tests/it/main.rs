@@ -1,8 +1,8 @@
 //! One test binary for everything that needs the real one.
 #![allow(clippy::unwrap_used)]
 
-mod agents;
 mod acp;
+mod agents;
 mod attacks;
 mod auth;
 mod base_path;

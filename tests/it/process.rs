@@ -23,6 +23,7 @@ pub struct Bench {
     engine: CommandLine,
     pub turn: Turn,
     pub log_bytes_max: u64,
+    pub asker: Asker,
 }
 
 /// What a run left.
@@ -97,6 +98,7 @@ impl Bench {
             },
             directory,
             log_bytes_max: 1 << 30,
+            asker: Asker::nobody(),
         }
     }
 
@@ -113,7 +115,7 @@ impl Bench {
             events,
             pid: watch::channel(None).0,
             stop: stopped,
-            permission: Asker::nobody(),
+            permission: self.asker.clone(),
         };
         let begun = Instant::now();
         let run = async {

@@ -15,7 +15,7 @@ fn transcripts() -> PathBuf {
 
 fn parser(engine: &str) -> Box<dyn Parser> {
     let settings = EngineSettings::default().named(engine).unwrap();
-    let dialect = Dialect::of(settings.kind.unwrap()).unwrap();
+    let dialect = Dialect::of_engine(&settings).unwrap();
     (dialect.parser)(&settings)
 }
 

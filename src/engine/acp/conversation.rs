@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::EngineEvent;
 use super::super::cli::{failure, text_at};
+use super::super::mcp::{McpAccess, SERVER_NAME};
 use super::super::process::{Parser, Talk};
 use super::requests::{Answer, Answered, Desk};
 use super::updates::{Updates, name};
@@ -38,14 +39,16 @@ pub(super) struct Opening {
     pub resume: Option<String>,
     /// The model that was asked for.
     pub model: Option<String>,
-    /// How to sign in when the agent wants that.
-    pub auth_method: Option<String>,
+    /// How to sign in when the agent wants that: the first of these that it knows.
+    pub auth_methods: Vec<String>,
     /// The message, for a session that goes on.
     pub prompt: Vec<Value>,
     /// Who the agent is, for a session that begins.
     pub briefing: String,
     /// Whether that is news to a session that goes on.
     pub is_news: bool,
+    /// Skep's own tools.
+    pub mcp: Option<McpAccess>,
     /// Who answers what the agent asks for.
     pub desk: Desk,
 }
@@ -58,6 +61,8 @@ pub struct Conversation {
     asked: BTreeSet<u64>,
     abilities: Value,
     sign_in: String,
+    /// How to sign in without a person.
+    auth_method: Option<String>,
     session: Option<String>,
     /// What is said is said in this turn, and not repeated from an earlier one.
     is_open: bool,
@@ -97,6 +102,7 @@ impl Conversation {
             asked: (INITIALIZE..=PROMPT).collect(),
             abilities: Value::Null,
             sign_in: String::new(),
+            auth_method: None,
             session: None,
             is_open: false,
             is_fresh: true,
@@ -163,8 +169,14 @@ impl Conversation {
             return self.give_up(failure(None, &message, ""), events);
         }
         self.abilities = result["agentCapabilities"].clone();
-        let methods = result["authMethods"].as_array().into_iter().flatten();
+        let methods = result["authMethods"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        let is_known = |id: &&String| methods.iter().any(|method| text_at(method, "/id") == **id);
+        let ours = self.opening.as_ref().map(|opening| &opening.auth_methods);
+        self.auth_method = ours.into_iter().flatten().find(is_known).cloned();
         let methods: Vec<String> = methods
+            .iter()
             .map(|method| {
                 let (id, about) = (text_at(method, "/id"), text_at(method, "/description"));
                 let about = if about.is_empty() {
@@ -202,19 +214,34 @@ impl Conversation {
     }
 
     fn go_on(&mut self, id: u64, method: &str, session: String) {
-        let cwd = self.opening.as_ref().map(|opening| opening.cwd.clone());
-        let params = json!({ "sessionId": session, "cwd": cwd, "mcpServers": [] });
+        let mut params = self.place();
+        params["sessionId"] = json!(session);
         self.session = Some(session);
         self.is_fresh = false;
         self.ask(id, method, &params);
     }
 
     fn open_fresh(&mut self, id: u64) {
-        let cwd = self.opening.as_ref().map(|opening| opening.cwd.clone());
         self.session = None;
         self.is_fresh = true;
-        let params = json!({ "cwd": cwd, "mcpServers": [] });
+        let params = self.place();
         self.ask(id, "session/new", &params);
+    }
+
+    /// Where a session is, and what it can use there.
+    fn place(&self) -> Value {
+        let cwd = self.opening.as_ref().map(|opening| &opening.cwd);
+        let speaks_http = self.abilities["mcpCapabilities"]["http"] == true;
+        let mcp = self.opening.as_ref().and_then(|it| it.mcp.as_ref());
+        let servers = mcp.filter(|_| speaks_http).map(|mcp| {
+            json!({
+                "type": "http",
+                "name": SERVER_NAME,
+                "url": mcp.url,
+                "headers": [{ "name": "Authorization", "value": mcp.authorization() }],
+            })
+        });
+        json!({ "cwd": cwd, "mcpServers": servers.into_iter().collect::<Vec<_>>() })
     }
 
     fn opened(&mut self, id: u64, result: &Value, events: &mut Vec<EngineEvent>) {
@@ -315,8 +342,7 @@ impl Conversation {
     }
 
     fn failed(&mut self, id: u64, error: &Failure, events: &mut Vec<EngineEvent>) {
-        let method = self.opening.as_ref().and_then(|it| it.auth_method.clone());
-        match (id, error.code, method) {
+        match (id, error.code, self.auth_method.take()) {
             (RESUME, ..) if self.loads() => {
                 if let Some(session) = self.session.clone() {
                     self.go_on(LOAD, "session/load", session);
@@ -373,8 +399,8 @@ impl Conversation {
                 self.updates.call(call, events);
                 self.updates.show(text_at(call, "/toolCallId"), events);
                 self.open_questions.insert(id.to_string(), id.clone());
-                let desk = opening.desk.permission(id, name(call), params);
-                return self.work.push(desk);
+                let asked = opening.desk.permission(id, name(call), params);
+                return self.work.push(asked);
             }
             _ => Failure::new(METHOD_NOT_FOUND, "Skep does not offer this"),
         };

@@ -18,12 +18,13 @@ use serde_json::{Value, json};
 
 use super::cli::{Dialect, briefing};
 use super::launch::{Launch, environment};
+use super::permission::Asker;
 use super::process::Parser;
 use super::settings::EngineSettings;
 use super::{EngineError, Turn};
-use super::{claude, codex, opencode};
+use super::{claude, codex, gemini, opencode};
 use conversation::{Conversation, Opening, is_session_id};
-use requests::{Desk, Judge};
+use requests::Desk;
 
 /// Agents that are known by name: their engine, and how they are started.
 pub const PRESETS: [(&str, &[&str]); 4] = [
@@ -31,6 +32,13 @@ pub const PRESETS: [(&str, &[&str]); 4] = [
     ("codex-acp", &["codex-acp"]),
     ("gemini-acp", &["gemini", "--experimental-acp"]),
     ("opencode-acp", &["opencode", "acp"]),
+];
+
+/// Variables that hold a key, and what agents call signing in with it.
+const KEYS: [(&str, &str); 3] = [
+    ("GEMINI_API_KEY", "gemini-api-key"),
+    ("CODEX_API_KEY", "codex-api-key"),
+    ("OPENAI_API_KEY", "openai-api-key"),
 ];
 
 /// The program and arguments of a preset.
@@ -63,6 +71,13 @@ static CODEX: Dialect = Dialect {
     ..ANY
 };
 
+static GEMINI: Dialect = Dialect {
+    program: "gemini",
+    variables: gemini::DIALECT.variables,
+    own: gemini::DIALECT.own,
+    ..ANY
+};
+
 static OPENCODE: Dialect = Dialect {
     program: "opencode",
     variables: opencode::DIALECT.variables,
@@ -76,6 +91,7 @@ pub fn dialect(settings: &EngineSettings) -> &'static Dialect {
     match program(settings) {
         "claude-code-acp" | "claude-agent-acp" => &CLAUDE,
         "codex-acp" => &CODEX,
+        "gemini" => &GEMINI,
         "opencode" => &OPENCODE,
         _ => &ANY,
     }
@@ -103,18 +119,29 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     })
 }
 
-fn talk(settings: &EngineSettings, turn: &Turn) -> Box<dyn Parser> {
-    let judge = Judge::new(turn.permissions);
+fn talk(settings: &EngineSettings, turn: &Turn, asker: &Asker) -> Box<dyn Parser> {
     Box::new(Conversation::new(Opening {
         cwd: turn.work_dir.to_string_lossy().into_owned(),
         resume: turn.resume.clone().filter(|id| is_session_id(id)),
         model: turn.model.clone(),
-        auth_method: settings.auth_method.clone(),
+        auth_methods: auth_methods(settings, turn),
         prompt: prompt(turn),
         briefing: briefing(turn),
         is_news: turn.is_news,
-        desk: Desk::new(&turn.work_dir, &turn.media, judge),
+        mcp: turn.mcp.clone(),
+        desk: Desk::new(&turn.work_dir, &turn.media, asker.clone()),
     }))
+}
+
+/// How an agent that wants it is signed in: as the settings say, else with a key that is there.
+fn auth_methods(settings: &EngineSettings, turn: &Turn) -> Vec<String> {
+    if let Some(method) = &settings.auth_method {
+        return vec![method.clone()];
+    }
+    let env = environment(turn, dialect(settings).variables, &settings.env);
+    let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    let methods = KEYS.iter().filter(|(name, _)| is_set(name));
+    methods.map(|(_, method)| (*method).to_owned()).collect()
 }
 
 /// The message and its attachments, which every agent takes as links.

@@ -10,12 +10,18 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::super::cli::text_at;
+use super::super::permission::{Ask, Asker, Verdict};
+use super::updates::difference;
 use super::wire::{Failure, INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND};
+use crate::model::limits::ENGINE_WORD_BYTES_MAX;
+use crate::model::text::truncated;
 use crate::tool::beneath::{Beneath, RelativePath, read_up_to};
-use crate::tool::{Access, Decision, Permissions, ToolError};
+use crate::tool::{Access, ToolError};
 
 /// What is read or written of a file at once.
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Files of one call whose differences are shown.
+const DIFFS_MAX: usize = 16;
 /// Paths that a permission was given for, and that are remembered in one run.
 const GRANTED_MAX: usize = 1024;
 
@@ -34,29 +40,6 @@ pub(super) struct Answer {
     pub granted: Option<PathBuf>,
 }
 
-/// Whoever decides; `Err` is why not.
-#[derive(Clone)]
-pub(super) struct Judge {
-    permissions: Permissions,
-}
-
-impl Judge {
-    pub(super) fn new(permissions: Permissions) -> Self {
-        Self { permissions }
-    }
-
-    async fn ask(&self, access: Access, tool: &str) -> Result<String, String> {
-        let mode = self.permissions.as_str();
-        match self.permissions.decide(access) {
-            Decision::Allow => Ok("allowed by the worker's permissions".to_owned()),
-            Decision::Ask => Err(format!(
-                "not done: {tool} needs the user's permission, and this version cannot ask; the worker's permissions are {mode:?}, with \"allow_all\" it may"
-            )),
-            Decision::Deny => Err(format!("not done: the worker's permissions are {mode:?}")),
-        }
-    }
-}
-
 /// What one turn's agent may ask for.
 #[derive(Clone)]
 pub(super) struct Desk {
@@ -65,18 +48,18 @@ pub(super) struct Desk {
     real_work_dir: Arc<Path>,
     /// Files that were attached.
     media: Arc<[PathBuf]>,
-    judge: Judge,
+    asker: Asker,
     granted: HashSet<PathBuf>,
 }
 
 impl Desk {
-    pub(super) fn new(work_dir: &Path, media: &[PathBuf], judge: Judge) -> Self {
+    pub(super) fn new(work_dir: &Path, media: &[PathBuf], asker: Asker) -> Self {
         let real = std::fs::canonicalize(work_dir).unwrap_or_else(|_| work_dir.to_owned());
         Self {
             work_dir: work_dir.into(),
             real_work_dir: real.into(),
             media: media.into(),
-            judge,
+            asker,
             granted: HashSet::new(),
         }
     }
@@ -93,12 +76,7 @@ impl Desk {
         let desk = self.clone();
         Box::pin(async move {
             let result = off_the_runtime(move || desk.text(&params)).await;
-            Answer {
-                id,
-                result: result.map(|text| json!({ "content": text })),
-                note: None,
-                granted: None,
-            }
+            answer(id, result.map(|text| json!({ "content": text })))
         })
     }
 
@@ -107,9 +85,15 @@ impl Desk {
         let desk = self.clone();
         Box::pin(async move {
             let path = PathBuf::from(text_at(&params, "/path"));
-            if !desk.granted.contains(&path)
-                && let Err(why) = desk.judge.ask(Access::Write, "write_text_file").await
-            {
+            let verdict = match desk.granted.contains(&path) {
+                true => Verdict::AllowedByMode,
+                false => match desk.write_ask(&params).await {
+                    Ok(ask) => desk.asker.ask(ask).await,
+                    Err(failure) => return answer(id, Err(failure)),
+                },
+            };
+            if !verdict.is_allowed() {
+                let why = verdict.sentence();
                 return Answer {
                     id,
                     note: Some(format!("{}: {why}", path.display())),
@@ -131,16 +115,25 @@ impl Desk {
         })
     }
 
-    /// `session/request_permission`.
-    pub(super) fn permission(&self, id: Value, tool: String, params: Value) -> Answered {
-        let judge = self.judge.clone();
+    /// `session/request_permission` for a call of that name.
+    pub(super) fn permission(&self, id: Value, name: String, params: Value) -> Answered {
+        let asker = self.asker.clone();
         Box::pin(async move {
             let call = &params["toolCall"];
-            let access = access(text_at(call, "/kind"));
-            let verdict = judge.ask(access, &tool).await;
-            let (wanted, said) = match &verdict {
-                Ok(said) => (["allow_once", "allow_always"], said),
-                Err(said) => (["reject_once", "reject_always"], said),
+            let kind = truncated(text_at(call, "/kind"), ENGINE_WORD_BYTES_MAX);
+            let access = access(kind);
+            let mut ask = Ask::new(
+                if kind.is_empty() { "other" } else { kind },
+                access,
+                args(call),
+            );
+            ask.call_id = call["toolCallId"].as_str().map(str::to_owned);
+            ask.diff = diff(call);
+            let verdict = asker.ask(ask).await;
+            let wanted = match verdict.is_allowed() {
+                // Skep remembers by itself what is always allowed.
+                true => ["allow_once", "allow_always"],
+                false => ["reject_once", "reject_always"],
             };
             let options = params["options"].as_array().into_iter().flatten();
             let options: Vec<&Value> = options.collect();
@@ -152,16 +145,29 @@ impl Desk {
                 Some(id) => json!({ "outcome": "selected", "optionId": id }),
                 None => json!({ "outcome": "cancelled" }),
             };
-            let granted = call["locations"][0]["path"].as_str();
+            let path = call["locations"][0]["path"].as_str();
             Answer {
                 id,
                 result: Ok(json!({ "outcome": outcome })),
-                note: Some(format!("permission for {tool}: {said}")),
-                granted: granted
-                    .filter(|_| verdict.is_ok() && access == Access::Write)
+                note: Some(format!("permission for {name}: {}", verdict.sentence())),
+                granted: path
+                    .filter(|_| verdict.is_allowed() && access == Access::Write)
                     .map(PathBuf::from),
             }
         })
+    }
+
+    async fn write_ask(&self, params: &Value) -> Result<Ask, Failure> {
+        let (desk, params) = (self.clone(), params.clone());
+        off_the_runtime(move || {
+            let path = text_at(&params, "/path");
+            let before = desk.text(&json!({ "path": path })).unwrap_or_default();
+            let change = json!({ "path": path, "oldText": before, "newText": params["content"] });
+            let mut ask = Ask::new("edit", Access::Write, json!({ "path": path }));
+            ask.diff = Some(difference(&change));
+            Ok(ask)
+        })
+        .await
     }
 
     fn below(&self, path: &Path) -> Result<RelativePath, ToolError> {
@@ -212,6 +218,32 @@ impl Desk {
     }
 }
 
+fn answer(id: Value, result: Result<Value, Failure>) -> Answer {
+    Answer {
+        id,
+        result,
+        note: None,
+        granted: None,
+    }
+}
+
+/// What is shown of a call to whoever decides.
+fn args(call: &Value) -> Value {
+    let title = text_at(call, "/title");
+    match &call["rawInput"] {
+        Value::Null => json!({ "title": title, "locations": call["locations"] }),
+        input => input.clone(),
+    }
+}
+
+/// What a call would change, where it says so.
+fn diff(call: &Value) -> Option<String> {
+    let parts = call["content"].as_array()?;
+    let diffs = parts.iter().filter(|part| text_at(part, "/type") == "diff");
+    let diffs: Vec<String> = diffs.take(DIFFS_MAX).map(difference).collect();
+    (!diffs.is_empty()).then(|| diffs.join("\n"))
+}
+
 /// What a kind of call does to the world; one that says nothing could do anything.
 fn access(kind: &str) -> Access {
     match kind {
@@ -244,7 +276,23 @@ async fn off_the_runtime<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::super::permission::Decide;
     use super::*;
+    use crate::tool::{Decision, Permissions};
+
+    /// The mode decides, and nobody is there to be asked.
+    struct Mode(Permissions);
+
+    impl Decide for Mode {
+        fn decide(&self, ask: Ask) -> BoxFuture<'_, Verdict> {
+            let verdict = match self.0.decide(ask.access) {
+                Decision::Allow => Verdict::AllowedByMode,
+                Decision::Ask => Verdict::NotAsked("nobody is there".to_owned()),
+                Decision::Deny => Verdict::DeniedByMode(self.0),
+            };
+            Box::pin(std::future::ready(verdict))
+        }
+    }
 
     struct Place {
         directory: tempfile::TempDir,
@@ -267,9 +315,9 @@ mod tests {
         }
 
         fn desk(&self, mode: &str) -> Desk {
-            let judge = Judge::new(Permissions::parse(mode));
+            let asker = Asker::new(Arc::new(Mode(Permissions::parse(mode))));
             let media = [PathBuf::from(self.path("attached"))];
-            Desk::new(&self.directory.path().join("work"), &media, judge)
+            Desk::new(&self.directory.path().join("work"), &media, asker)
         }
     }
 

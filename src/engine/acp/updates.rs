@@ -231,7 +231,8 @@ fn contents(parts: &[Value]) -> String {
     output
 }
 
-fn difference(part: &Value) -> String {
+/// What changes in a file.
+pub(super) fn difference(part: &Value) -> String {
     let path = text_at(part, "/path");
     let (before, after) = (text_at(part, "/oldText"), text_at(part, "/newText"));
     if before.len() + after.len() > DIFF_SOURCE_BYTES_MAX {
