@@ -12,6 +12,7 @@ import { isFinal, openExecutions, store } from './store.js';
 export function normalise(raw, role = raw.role ?? 'bee') {
   return {
     id: raw.id,
+    seq: raw.seq ?? null,
     role,
     content: raw.content ?? '',
     html: raw.html ?? null,
@@ -28,7 +29,7 @@ export function normalise(raw, role = raw.role ?? 'bee') {
 export function transcript(sessionIdOf) {
   /** @type {Map<string, object>} */
   const messages = new Map();
-  /** @type {object[]} messages on their way: {key, content, media, state, ts} */
+  /** @type {object[]} messages on their way: {key, content, media, replaces, state, ts} */
   let outgoing = [];
 
   function clear() {
@@ -46,21 +47,29 @@ export function transcript(sessionIdOf) {
       const mine = outgoing.find((o) => o.state === 'sending' && o.content === message.content);
       if (mine) outgoing = outgoing.filter((o) => o !== mine);
     }
+    if (data.follows !== undefined) cut(data.follows + 1, message.seq);
     // The list knows more of a message (its page was asked for with everything) than the event that announced it.
     messages.set(message.id, { ...messages.get(message.id), ...message });
     return message;
+  }
+
+  /** Drops what an edit replaced: the places from `from` up to `to`. */
+  function cut(from, to) {
+    for (const m of messages.values()) if (m.seq >= from && m.seq < to) messages.delete(m.id);
   }
 
   /** The server took a message: it has its id, and is on disk. */
   function settle(key, answer) {
     const mine = outgoing.find((o) => o.key === key);
     outgoing = outgoing.filter((o) => o.key !== key);
+    if (mine?.replaces) cut(mine.replaces.seq, answer.seq);
     if (!mine || messages.has(answer.id)) return;
     messages.set(
       answer.id,
       normalise(
         {
           id: answer.id,
+          seq: answer.seq,
           content: mine.content,
           media: mine.media ? [mine.media] : [],
           ts: mine.ts,
@@ -178,6 +187,8 @@ export function transcript(sessionIdOf) {
     },
     outgoing: (key) => outgoing.find((o) => o.key === key),
     has: (id) => messages.has(id),
+    /** The user's newest message that is on disk. */
+    lastSaid: () => [...messages.values()].filter((m) => m.role === 'user').reduce((a, b) => (a && a.id > b.id ? a : b), null),
     hasAny: () => messages.size > 0,
     /** The message that an execution answers. */
     askedBy: (executionId) =>

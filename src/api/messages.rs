@@ -49,6 +49,10 @@ pub(super) struct MessageView {
     /// The sanitised rendering of a reply, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
+    /// Only where a stream brings what the user sent: the place of the message before it, 0 at the start. What was between
+    /// the two was replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) follows: Option<u64>,
 }
 
 /// Who answered.
@@ -92,6 +96,7 @@ pub(super) fn view(
         status: message.status,
         error: message.error,
         created_at: message.created_at,
+        follows: None,
     })
 }
 

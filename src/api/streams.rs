@@ -23,7 +23,9 @@ use super::{executions, messages, sessions};
 use crate::app::App;
 use crate::feed::{Item, Reader};
 use crate::http::{ApiError, ErrorCode, Request, Response, sse};
-use crate::model::{Event, EventBody, ExecutionId, PermissionId, PermissionRequest, SessionId};
+use crate::model::{
+    Event, EventBody, ExecutionId, PermissionId, PermissionRequest, Role, SessionId,
+};
 use crate::store::events::Scope;
 use crate::store::{
     StoreError, messages as stored_messages, permissions, sessions as stored_sessions,
@@ -347,11 +349,21 @@ impl EventStream {
         let Some(session) = session_id else {
             return Ok(None);
         };
-        let found = self
-            .app
-            .store
-            .read(|tx| stored_messages::get(tx, session, seq))?;
-        let data = found.map(|message| messages::view(&self.app, message, true));
+        let found = self.app.store.read(|tx| {
+            let Some(message) = stored_messages::get(tx, session, seq)? else {
+                return Ok(None);
+            };
+            let follows = match message.role {
+                Role::User => Some(stored_messages::seq_before(tx, session, seq)?),
+                Role::Bee => None,
+            };
+            Ok::<_, StoreError>(Some((message, follows)))
+        })?;
+        let data = found.map(|(message, follows)| {
+            let mut view = messages::view(&self.app, message, true)?;
+            view.follows = follows;
+            Ok::<_, StoreError>(view)
+        });
         Ok(data
             .transpose()?
             .map(|data| frame(Some(id), name, &OfSession { session_id, data })))

@@ -58,6 +58,16 @@ pub fn last(tx: &impl Tx, session: SessionId) -> Result<Option<Message>, StoreEr
     Ok(list(tx, session, None, 1)?.rows.pop())
 }
 
+/// The place of the newest message before `seq` that is not hidden; 0 where there is none.
+pub fn seq_before(tx: &impl Tx, session: SessionId, seq: u64) -> Result<u64, StoreError> {
+    let before = Cursor {
+        major: seq,
+        minor: 0,
+    };
+    let found = list(tx, session, Some(before), 1)?.rows.pop();
+    Ok(found.map_or(0, |message| message.seq))
+}
+
 /// Adds a message, or changes the one at its place.
 pub fn put(tx: &WriteTx, message: &Message) -> Result<(), StoreError> {
     let place = (message.session_id.as_u128(), message.seq);

@@ -1,8 +1,10 @@
 //! The console in a real browser, used as its user does.
 #![allow(clippy::unwrap_used)]
 
+mod conversation;
 mod cross_origin;
 mod docs;
+mod filled;
 mod pages;
 mod stored_scripts;
 #[path = "../it/support/mod.rs"]

@@ -242,6 +242,40 @@ impl Browser {
             .await;
     }
 
+    /// Clicks the first of these that says this.
+    pub async fn click_text(&self, selector: &str, text: &str) {
+        let found = format!(
+            "[...document.querySelectorAll({selector:?})].find((el) => el.textContent.trim() === {text:?})"
+        );
+        self.until(&found).await;
+        self.read(&format!("{found}.click()")).await;
+    }
+
+    /// The name of the tab that is driven.
+    pub async fn tab(&self) -> String {
+        let tab = self.command(Method::Get, "/window", &json!({})).await;
+        tab.expect("a tab").as_str().expect("a name").to_owned()
+    }
+
+    /// Opens another tab and drives that; its name.
+    pub async fn open_tab(&self, url: &str) -> String {
+        let made = self
+            .command(Method::Post, "/window/new", &json!({ "type": "tab" }))
+            .await
+            .expect("a tab");
+        let tab = made["handle"].as_str().expect("a name").to_owned();
+        self.switch_to(&tab).await;
+        self.go(url).await;
+        tab
+    }
+
+    /// Drives another tab.
+    pub async fn switch_to(&self, tab: &str) {
+        self.command(Method::Post, "/window", &json!({ "handle": tab }))
+            .await
+            .expect("that tab");
+    }
+
     /// What the page's console holds since it was asked last.
     pub async fn console(&self) -> Vec<String> {
         let entries = self

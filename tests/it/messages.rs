@@ -290,9 +290,13 @@ async fn a_message_can_be_said_again_differently() {
     let asked = user.ask(&chat, "secnod").await;
     user.ask(&chat, "third").await;
     let replaced = asked.execution["message_id"].clone();
+    let mut elsewhere = user.chat_events(&chat, None).await;
     let execution = user
         .send_with(&chat, &json!({ "content": "second", "replaces": replaced }))
         .await;
+    // Whoever has the chat open elsewhere learns what is gone: all that was between the two.
+    let said = elsewhere.find(|event| event.is("user_message")).await;
+    assert_eq!([&said.data["follows"], &said.data["seq"]], [2, 7]);
     user.ended(&execution).await;
     let said: Vec<Value> = user
         .messages(&chat)

@@ -5,7 +5,22 @@ import * as api from '../api.js';
 import { putSession, dropSession } from '../store.js';
 import { confirmDialog, formDialog } from './dialog.js';
 import { field, showFieldErrors } from './field.js';
-import { toast } from './toast.js';
+import { toast, toastError } from './toast.js';
+
+/** The menu of a chat. @param {() => void} left when it was put away while it is looked at */
+export function chatMenu(session, left) {
+  return [
+    { label: t('common.rename'), icon: 'pencil', run: () => renameChat(session) },
+    { label: t('chat.fresh'), icon: 'retry', run: () => startFresh(session).catch(toastError) },
+    { label: t('common.delete'), icon: 'trash', danger: true, run: () => deleteChat(session, left) },
+  ];
+}
+
+/** Engines forget what was said; the messages stay. */
+async function startFresh(session) {
+  putSession(await api.post(`/api/local/sessions/${session.id}/clear`));
+  toast(t('chat.freshDone'), { kind: 'ok' });
+}
 
 /** Asks for a new name. */
 export function renameChat(session) {

@@ -11,9 +11,9 @@ const isTouch = matchMedia('(pointer: coarse)');
 
 /**
  * @param {{draftKey: string, sessionId: () => Promise<string>, onSend: (content: string, media: object|null) => void,
- *          onStop: () => void, dropTarget: HTMLElement}} options
+ *          onStop: () => void, onEditLast: () => void, dropTarget: HTMLElement}} options
  */
-export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
+export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, dropTarget }) {
   let key = draftKey;
   const input = h('textarea', {
     class: 'composer-input',
@@ -123,6 +123,11 @@ export function composer({ draftKey, sessionId, onSend, onStop, dropTarget }) {
   });
   input.addEventListener('keydown', (event) => {
     if (names.onKey(event)) return;
+    if (event.key === 'ArrowUp' && input.value === '' && !event.isComposing) {
+      event.preventDefault();
+      onEditLast();
+      return;
+    }
     // On a touch keyboard Enter is the only way to a new line; the button sends.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing || isTouch.matches) return;
     event.preventDefault();

@@ -2,6 +2,7 @@
 import { h, replace } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
+import { getPref, setPref } from '../prefs.js';
 
 const DONE_MS = 1600;
 
@@ -40,7 +41,31 @@ async function copyText(text) {
   }
 }
 
-/** Gives each block of code of a rendered reply a frame with its language and a copy button; links open outside. */
+const WRAPPED = 'wrap-code';
+document.documentElement.classList.toggle(WRAPPED, getPref('wrapCode') === 'on');
+
+/** Long lines of code go on below, everywhere and from now on, or are scrolled to. */
+function wrapButton() {
+  const isOn = () => document.documentElement.classList.contains(WRAPPED);
+  return h(
+    'button',
+    {
+      class: 'icon-button small code-wrap',
+      type: 'button',
+      title: t('code.wrap'),
+      aria: { label: t('code.wrap'), pressed: isOn() },
+      on: {
+        click: () => {
+          setPref('wrapCode', document.documentElement.classList.toggle(WRAPPED) ? 'on' : null);
+          for (const other of document.querySelectorAll('.code-wrap')) other.setAttribute('aria-pressed', isOn());
+        },
+      },
+    },
+    icon('wrap'),
+  );
+}
+
+/** Gives each block of code of a rendered reply a frame with its language, wrapping and a copy button; links open outside. */
 export function decorateCode(root) {
   for (const pre of root.querySelectorAll('pre')) {
     if (pre.parentElement.classList.contains('code-block')) continue;
@@ -52,7 +77,8 @@ export function decorateCode(root) {
       h(
         'div',
         { class: 'code-head' },
-        h('span', null, language),
+        h('span', { class: 'code-language' }, language),
+        wrapButton(),
         copyButton(() => code.textContent),
       ),
     );

@@ -1,6 +1,6 @@
 /** Bubbles: what the user said, what a worker answered, and an answer while it is written. */
 import { h, replace, setText, slot } from '../dom.js';
-import { t } from '../strings.js';
+import { t, has } from '../strings.js';
 import { icon } from '../icons.js';
 import { duration, executionDuration, fullTime, plain, sentence, timeOfDay, usage } from '../format.js';
 import { store, workerName, shownStatus, stopExecution, retryExecution, isFinal } from '../store.js';
@@ -12,33 +12,50 @@ import { workingDots } from './status.js';
 import { copyButton } from './copy.js';
 import { rendered } from './rendered.js';
 import { toastError } from './toast.js';
+import { editMessage } from './edit-message.js';
 
 const BAD = new Set(['failed', 'cancelled', 'interrupted']);
 
-/** What the user sent. Items: `{message, queued?: {position, executionId}, state?: 'sending'|'failed', onResend?}`. */
-export function userMessage(item) {
+/**
+ * What the user sent. Items: `{message, queued?: {position, executionId}, state?: 'sending'|'failed', onResend?,
+ * canEdit?, edited?: string}`; `edited` is its text while it is said differently.
+ * @param {object} item
+ * @param {{edit: (message: object) => void, keepEdit: (message: object, text: string) => void,
+ *          resend: (message: object, text: string) => void, endEdit: (message: object) => void}} ways
+ */
+export function userMessage(item, ways) {
   const text = h('div', { class: 'bubble' });
   const foot = h('div', { class: 'message-foot' });
   const el = h('article', { class: 'message message-user', aria: { label: t('chat.you') } }, text, foot);
   const fillFoot = slot(foot);
   let shown = '';
+  const editor = (message, edited) =>
+    editMessage(edited, {
+      onChange: (changed) => ways.keepEdit(message, changed),
+      onSend: (changed) => ways.resend(message, changed),
+      onCancel: () => ways.endEdit(message),
+    });
   const update = (next) => {
     const { message, queued, state } = next;
-    const key = `${message.content}\n${JSON.stringify(message.media ?? [])}`;
+    const isEdited = next.edited !== undefined;
+    const key = `${isEdited}\n${message.content}\n${JSON.stringify(message.media ?? [])}`;
     if (key !== shown) {
       shown = key;
-      replace(text, message.content && h('div', { class: 'bubble-text' }, message.content), mediaList(message.media));
+      const said = () => message.content && h('div', { class: 'bubble-text' }, message.content);
+      replace(text, isEdited ? editor(message, next.edited) : said(), mediaList(message.media));
     }
     el.classList.toggle('is-pending', Boolean(queued || state));
-    fillFoot(JSON.stringify([message.ts, queued, state, next.why, queued && store.stopping.has(queued.executionId)]), () =>
-      footOf(next),
+    el.classList.toggle('is-edited', isEdited);
+    const isStopping = queued && store.stopping.has(queued.executionId);
+    fillFoot(JSON.stringify([message.ts, queued, state, next.why, isStopping, next.canEdit, isEdited]), () =>
+      isEdited ? null : footOf(next, ways),
     );
   };
   update(item);
   return { el, update };
 }
 
-function footOf({ message, queued, state, why, onResend, onDiscard }) {
+function footOf({ message, queued, state, why, onResend, onDiscard, canEdit }, ways) {
   if (state === 'failed') {
     return [
       h('span', { class: 'danger-text' }, why ?? t('chat.notSent')),
@@ -65,10 +82,15 @@ function footOf({ message, queued, state, why, onResend, onDiscard }) {
     ];
   }
   return [
+    canEdit && smallButton('pencil', t('edit.start'), () => ways.edit(message)),
     message.content && copyButton(() => message.content),
     h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)),
   ];
 }
+
+const smallButton = (glyph, label, click) =>
+  h('button', { class: 'icon-button small', type: 'button', title: label, aria: { label }, on: { click } }, icon(glyph));
+
 
 /**
  * What a worker answered; also the place where it is written, so that nothing jumps when it is done.
@@ -137,7 +159,7 @@ export function reply(item, ways) {
     setStage(stageOf(execution));
   };
 
-  const updateFinal = (message) => {
+  const updateFinal = ({ message, isLatest }) => {
     const execution = store.executions.get(executionId);
     setAuthor(message.author?.worker_id ? plain(message.author.name) : null);
     setStage('');
@@ -151,17 +173,20 @@ export function reply(item, ways) {
     const status = shownStatus({ status: message.status, error: message.error ?? execution?.error });
     fillOutcome(`${status} ${execution?.error} ${execution?.engine}`, () => outcomeOf(message, execution, status, ways));
     const factList = facts(message, execution);
-    fillFoot(JSON.stringify([factList, message.ts]), () => replyFoot(message, factList));
+    const canRetry = isLatest && status === 'completed';
+    fillFoot(JSON.stringify([factList, message.ts, canRetry]), () => replyFoot(message, factList, execution, canRetry));
   };
 
-  const replyFoot = (message, factList) => [
+  const replyFoot = (message, factList, execution, canRetry) => [
     h(
       'span',
       { class: 'facts' },
       h('time', { title: fullTime(message.ts) }, timeOfDay(message.ts)),
       factList.map((fact) => h('span', null, fact)),
+      because(execution),
     ),
     message.content && copyButton(() => message.content),
+    canRetry && smallButton('retry', t('chat.answerAgain'), () => retryExecution(executionId).catch(toastError)),
     executionId &&
       h(
         'a',
@@ -176,7 +201,7 @@ export function reply(item, ways) {
       ),
   ];
 
-  const update = (next) => (next.message ? updateFinal(next.message) : updateLive());
+  const update = (next) => (next.message ? updateFinal(next) : updateLive());
   update(item);
   return { el, update };
 }
@@ -191,6 +216,14 @@ function facts(message, execution) {
     ran !== null && isFinal(execution.status) && duration(ran),
     usage(execution.usage),
   ].filter(Boolean);
+}
+
+/** Why this one answered, in few words; the sentence is in its title. With nobody to choose among there is nothing to say. */
+function because(execution) {
+  const key = `chat.because.${execution?.routing}`;
+  if (store.workers.size === 0 || !has(key)) return null;
+  const name = workerName(execution.worker_id, execution.worker_name) ?? t('chat.aBee');
+  return h('span', { title: t(`exec.routing.${execution.routing}`, { name }) }, t(key));
 }
 
 /** Trying again is of no use before somebody has seen to the engine. */

@@ -1,16 +1,18 @@
-/** Scrolling of a transcript: follows only at the bottom, keeps its place when older messages come in above. */
+/** Scrolling of a transcript: follows only at the bottom, keeps its place when rows come and go above. */
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 
 const BOTTOM_PX = 60;
-const TOP_PX = 500;
+const EDGE_PX = 700;
 
 /**
  * @param {HTMLElement} content
- * @param {{onTop: () => void}} options `onTop` when the reader nears the oldest message
+ * @param {{rows: HTMLElement, isAtEnd: () => boolean, onTop: () => void, onBottom: () => void, onJump: () => void}} options
+ *   `rows` holds what is drawn; `isAtEnd` says whether that is the end of all there is; `onTop` and `onBottom` when the
+ *   reader nears an edge of it; `onJump` before jumping to the latest
  */
-export function scroller(content, { onTop }) {
+export function scroller(content, { rows, isAtEnd, onTop, onBottom, onJump }) {
   const jump = h(
     'button',
     {
@@ -19,13 +21,19 @@ export function scroller(content, { onTop }) {
       hidden: true,
       title: t('chat.latest'),
       aria: { label: t('chat.latest') },
-      on: { click: () => toBottom(true) },
+      on: {
+        click: () => {
+          onJump();
+          toBottom(true);
+        },
+      },
     },
     icon('arrowDown'),
   );
   const view = h('div', { class: 'chat-scroll', tabindex: -1 }, content);
   let isFollowing = true;
   let lastHeight = 0;
+  let lastTop = 0;
 
   const distance = () => view.scrollHeight - view.scrollTop - view.clientHeight;
 
@@ -41,10 +49,13 @@ export function scroller(content, { onTop }) {
     () => {
       const gap = distance();
       // Only the reader's own scrolling ends following; growth of the content does not.
-      if (view.scrollHeight === lastHeight || gap <= BOTTOM_PX) isFollowing = gap <= BOTTOM_PX;
+      if (gap <= BOTTOM_PX) isFollowing = isAtEnd();
+      else if (view.scrollTop < lastTop || view.scrollHeight === lastHeight) isFollowing = false;
       lastHeight = view.scrollHeight;
-      jump.hidden = isFollowing || gap < view.clientHeight / 3;
-      if (view.scrollTop < TOP_PX) onTop();
+      lastTop = view.scrollTop;
+      jump.hidden = isFollowing || (isAtEnd() && gap < view.clientHeight / 3);
+      if (view.scrollTop < EDGE_PX) onTop();
+      else if (gap < EDGE_PX && !isAtEnd()) onBottom();
     },
     { passive: true },
   );
@@ -60,11 +71,20 @@ export function scroller(content, { onTop }) {
     el: h('div', { class: 'chat-view' }, view, jump),
     view,
     toBottom,
-    /** Runs `change`, which puts content above, without moving what is being read. */
+    /** Puts a row in the middle of the view. */
+    toRow(el) {
+      isFollowing = false;
+      el.scrollIntoView({ block: 'center', behavior: 'instant' });
+    },
+    /** Runs `change`, which draws rows and takes others away, without moving what is being read. */
     keepPlace(change) {
-      const before = view.scrollHeight - view.scrollTop;
+      const edge = view.getBoundingClientRect().top;
+      // A day's line stands above the first message of the day, whichever that is.
+      const isAnchor = (el) => !el.classList.contains('day') && el.getBoundingClientRect().bottom > edge;
+      const anchor = isFollowing ? null : [...rows.children].find(isAnchor);
+      const before = anchor?.getBoundingClientRect().top;
       change();
-      view.scrollTop = view.scrollHeight - before;
+      if (anchor?.isConnected) view.scrollTop += anchor.getBoundingClientRect().top - before;
     },
     /** Runs `change`, which makes `el` taller, without moving what is read below its top. */
     keepPlaceOf(el, change) {
@@ -74,7 +94,7 @@ export function scroller(content, { onTop }) {
       if (isAbove) view.scrollTop += el.offsetHeight - before;
     },
     /** Whether more should be loaded to fill the view. */
-    nearTop: () => view.scrollTop < TOP_PX,
+    nearTop: () => view.scrollTop < EDGE_PX,
     destroy: () => grown.disconnect(),
   };
 }

@@ -7,7 +7,7 @@ import { ago } from '../format.js';
 import { store, on, sessionsByTime, sessionState, loadMoreSessions } from '../store.js';
 import { currentPath, navigate } from '../router.js';
 import { attachMenu } from './menu.js';
-import { renameChat, deleteChat } from './chat-actions.js';
+import { chatMenu } from './chat-actions.js';
 import { themeChoice, passwordDialog, keysDialog, signOut } from './account.js';
 import { toastError } from './toast.js';
 
@@ -179,18 +179,11 @@ function chatRow(session) {
   const time = h('span', { class: 'chat-time' });
   const link = h('a', { class: 'chat-link', href: `/chats/${session.id}`, data: { route: '' } }, name, sr, dot, time);
   const button = h('button', { class: 'icon-button small chat-more', type: 'button' }, icon('dots'));
-  attachMenu(button, () => [
-    { label: t('common.rename'), icon: 'pencil', run: () => renameChat(current) },
-    {
-      label: t('common.delete'),
-      icon: 'trash',
-      danger: true,
-      run: () =>
-        deleteChat(current, () => {
-          if (currentPath() === `/chats/${current.id}`) navigate('/');
-        }),
-    },
-  ]);
+  attachMenu(button, () =>
+    chatMenu(current, () => {
+      if (currentPath() === `/chats/${current.id}`) navigate('/');
+    }),
+  );
   const state = () => {
     const s = sessionState(current.id);
     // What was looked at is no news any more, also when it failed.

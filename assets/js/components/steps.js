@@ -5,6 +5,7 @@ import { icon } from '../icons.js';
 import { plain } from '../format.js';
 import * as api from '../api.js';
 import { toastError } from './toast.js';
+import { diffOf } from './diff.js';
 
 /** How many calls of a long run are shown without being asked for. */
 const TOOLS_SHOWN = 3;
@@ -72,9 +73,12 @@ function toolCard(tool) {
     body,
   );
   const fill = () => {
+    const change = diffOf(current.args);
+    const args = change ? change.rest : current.args;
     replace(
       body,
-      !isNothing(current.args) && [h('h4', null, t('tool.args')), h('pre', { tabindex: 0 }, pretty(current.args))],
+      !isNothing(args) && [h('h4', null, t('tool.args')), h('pre', { tabindex: 0 }, pretty(args))],
+      change && [h('h4', null, t('diff.label')), change.el],
       !isNothing(current.output) && [
         h('h4', null, t('tool.output')),
         h('pre', { tabindex: 0 }, pretty(current.output)),

@@ -1,7 +1,6 @@
 /** A chat: its messages, the replies being written, the composer. At `/` it is one that does not exist yet. */
 import { h, reconcile, replace, perFrame, announce, slot, textOf } from '../dom.js';
 import { t } from '../strings.js';
-import { icon } from '../icons.js';
 import * as api from '../api.js';
 import {
   store,
@@ -19,98 +18,95 @@ import {
 import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
+import { rowWindow } from '../row-window.js';
 import { dayName, title as titleOf } from '../format.js';
 import { navigate, renamePath } from '../router.js';
-import { getPref, setPref } from '../prefs.js';
 import { composer as makeComposer } from '../components/composer.js';
 import { scroller as makeScroller } from '../components/scroller.js';
 import { userMessage, reply } from '../components/message.js';
 import { loadSteps } from '../components/load-steps.js';
 import { stepsOnSight } from '../components/steps-on-sight.js';
-import { attachMenu } from '../components/menu.js';
-import { renameChat, deleteChat } from '../components/chat-actions.js';
+import { BEE, chatHead } from '../components/chat-head.js';
 import { emptyState } from '../components/status.js';
 import { toast, toastError } from '../components/toast.js';
 import { greeting } from './greeting.js';
 import { workerDialog } from './worker-dialog.js';
-import { pageHead } from '../components/page-head.js';
 
 const PAGE_MESSAGES = 60;
+const PAGE_EXECUTIONS = 100;
+const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 const ANNOUNCED_CHARS_MAX = 600;
-/** The bee among who can be chosen. A chat is set to a worker on the server; to the bee, every message is addressed. */
-const BEE = 'bee';
 
-/** @param {{id?: string}} params @param {URLSearchParams} query `worker` pins a new chat to a worker */
+/**
+ * @param {{id?: string}} params
+ * @param {URLSearchParams} query `worker` sets a new chat to a worker; `message` is the one to begin at
+ */
 export function chatPage(params, query) {
   let id = params.id ?? null;
   let next = null;
   let isLoading = false;
-  let pinned = query.get('worker');
+  let nextExecutions = null;
   let creating = null;
-  let isBeeChosen = id !== null && getPref(answersKey()) === BEE;
+  let isGone = false;
   const offs = [];
   const views = new Map();
   const rows = transcript(() => id);
+  const drawn = rowWindow();
+  /** @type {Map<string, string>} messages that are being said differently, by id */
+  const edits = new Map();
 
   const column = h('div', { class: 'chat-column', role: 'log', aria: { label: t('chat.log'), live: 'off' } });
   const top = h('p', { class: 'chat-top small muted', hidden: true });
   const inner = h('div', { class: 'chat-inner' }, top, column);
-  const scroll = makeScroller(inner, { onTop: loadOlder });
+  const scroll = makeScroller(inner, {
+    rows: column,
+    isAtEnd: drawn.isAtEnd,
+    onTop: showOlder,
+    onBottom: showNewer,
+    onJump: showLatest,
+  });
   const welcome = h('div', { class: 'greeting-slot' });
   const sight = stepsOnSight(scroll, (executionId) => {
     if (shown.has(executionId)) views.get(executionId)?.update(shown.get(executionId));
   });
-  const head = pageHead();
+  const head = chatHead({ id: () => id, pinned: query.get('worker'), changed: renderHead, left: () => navigate('/') });
   const el = h('main', { class: 'chat', id: 'main', tabindex: -1, data: { drop: t('composer.drop') } });
   const composer = makeComposer({
     draftKey: draftKey(),
     sessionId: ensureSession,
     onSend: send,
     onStop: stop,
+    onEditLast: () => {
+      const last = rows.lastSaid();
+      if (last) edit(last);
+    },
     dropTarget: el,
   });
   el.append(head.el, scroll.el, welcome, h('div', { class: 'composer-dock' }, composer.el));
 
-  const answers = h('select', {
-    class: 'select quiet-select',
-    title: t('chat.answers'),
-    aria: { label: t('chat.answers') },
-    on: { change: () => pin(answers.value || null) },
-  });
-  const more = h(
-    'button',
-    { class: 'icon-button', type: 'button', aria: { label: t('common.actions', { name: t('nav.chats') }) } },
-    icon('dots'),
-  );
-  attachMenu(more, () => [
-    { label: t('common.rename'), icon: 'pencil', run: () => renameChat(store.sessions.get(id)) },
-    {
-      label: t('common.delete'),
-      icon: 'trash',
-      danger: true,
-      run: () => deleteChat(store.sessions.get(id), () => navigate('/')),
-    },
-  ]);
-  head.setActions(answers, more);
-
   function draftKey() {
     return `draft.${id ?? 'new'}`;
   }
-  function answersKey() {
-    return `answers.${id}`;
-  }
   const session = () => store.sessions.get(id);
 
-  const fillAnswers = slot(answers);
   const fillWelcome = slot(welcome);
   /** @type {Map<string, object>} the rows as drawn last, by key */
   let shown = new Map();
   const written = new Set();
 
   function draw() {
-    const items = rows.items();
+    const items = drawn.of(rows.items());
+    const isIdle = openExecutions(id).length === 0;
+    const latest = drawn.isAtEnd() && isIdle ? items.findLast((row) => row.kind === 'reply') : null;
+    for (const row of items) {
+      if (row.kind === 'reply') row.isLatest = row === latest;
+      else if (row.kind === 'user') {
+        row.canEdit = isIdle && row.message.seq !== null && !row.state;
+        row.edited = edits.get(row.key);
+      }
+    }
     shown = new Map(items.map((row) => [row.key, row]));
-    reconcile(column, items, (row) => row.key, createRow, views);
+    scroll.keepPlace(() => reconcile(column, items, (row) => row.key, createRow, views));
   }
 
   /** A reply grew: only it is drawn again. */
@@ -129,45 +125,21 @@ export function chatPage(params, query) {
 
   function createRow(row) {
     if (row.kind === 'day') return { el: h('h2', { class: 'day' }, h('span', null, dayName(row.ts))) };
-    if (row.kind === 'user') return userMessage(row);
+    if (row.kind === 'user') return userMessage(row, { edit, keepEdit, resend, endEdit });
     const view = reply(row, { askBee, editWorker: (workerId) => workerDialog(store.workers.get(workerId)) });
     if (row.message && row.executionId && !liveOf(row.executionId)) sight.watch(view.el, row.executionId);
     return view;
   }
 
   function renderHead() {
-    const s = session();
-    head.setTitle(s?.name || t('chat.untitled'));
-    more.hidden = !s;
-    const value = (s ? s.worker_id : pinned) ?? (isToBee() ? BEE : null);
-    const workers = [...store.workers.values()].map((w) => [w.id, w.name]);
-    fillAnswers(JSON.stringify(workers), () =>
-      [['', t('chat.answersAuto')], ...workers, [BEE, t('chat.bee')]].map(([value_, label]) => h('option', { value: value_ }, label)),
-    );
-    answers.value = value ?? '';
-    answers.hidden = store.workers.size === 0;
-    const name = value === BEE ? t('chat.bee') : workerName(value);
+    const name = head.render();
     composer.setPlaceholder(name ? t('composer.placeholderWorker', { name }) : t('composer.placeholder'));
     fillWelcome(`greeting ${name}`, () => greeting({ name, onSuggest: composer.setText }));
   }
 
-  async function pin(chosen) {
-    isBeeChosen = chosen === BEE;
-    const workerId = isBeeChosen ? null : chosen;
-    pinned = workerId;
-    if (id) {
-      keepAnswers();
-      try {
-        putSession(await api.patch(`/api/local/sessions/${id}`, { worker_id: workerId }));
-      } catch (error) {
-        toastError(error);
-      }
-    }
-    renderHead();
-  }
-
-  function keepAnswers() {
-    setPref(answersKey(), isBeeChosen ? BEE : null);
+  function showTop() {
+    top.hidden = false;
+    top.textContent = next || drawn.above(rows.items()) > 0 ? t('chat.older') : t('chat.start');
   }
 
   /** Loads the newest page and what is still open; after a gap in the stream, what was missed. */
@@ -176,23 +148,24 @@ export function chatPage(params, query) {
     try {
       const [history, executions] = await Promise.all([
         api.page(`/api/local/sessions/${id}/messages?html=true&limit=${PAGE_MESSAGES}`),
-        api.get(`/api/executions?session_id=${id}&limit=100`),
+        api.page(`/api/executions?session_id=${id}&limit=${PAGE_EXECUTIONS}`),
         session() ? null : api.get(`/api/local/sessions/${id}`).then(putSession),
       ]);
-      for (const e of executions) putExecution(e, false);
+      for (const e of executions.items) putExecution(e, false);
       // Pages that meet what is shown already leave it, and the reader's place in it, alone.
       const isJoined = isGap && history.items.some((m) => rows.has(m.id));
       if (!isJoined) rows.clear();
       rows.putPage(history.items);
-      if (!isJoined) next = history.next;
+      if (!isJoined) [next, nextExecutions] = [history.next, executions.next];
       isLoading = false;
-      top.hidden = false;
-      top.textContent = next ? t('chat.older') : t('chat.start');
+      showTop();
       renderHead();
       render();
       requestAnimationFrame(() => {
         if (!isJoined) scroll.toBottom();
-        if (scroll.nearTop()) loadOlder();
+        if (scroll.nearTop()) showOlder();
+        const wanted = query.get('message');
+        if (wanted && !isGap) showMessage(wanted);
       });
       // A reply that is being written was begun before we came: its earlier steps are in its own stream.
       for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
@@ -209,20 +182,59 @@ export function chatPage(params, query) {
     if (id && !document.hidden) markRead(id);
   }
 
+  /** Fetches the page before what is there, and the executions that it shows; whether there was one. */
   async function loadOlder() {
-    if (!next || isLoading) return;
+    if (!next || isLoading) return false;
     isLoading = true;
     try {
-      const older = await api.page(next);
+      const [older, executions] = await Promise.all([api.page(next), nextExecutions && api.page(nextExecutions)]);
       rows.putPage(older.items);
-      next = older.next;
-      top.textContent = next ? t('chat.older') : t('chat.start');
-      scroll.keepPlace(draw);
+      for (const e of executions?.items ?? []) putExecution(e, false);
+      [next, nextExecutions] = [older.next, executions?.next ?? null];
+      return true;
     } catch (error) {
       toastError(error);
+      return false;
     } finally {
       isLoading = false;
     }
+  }
+
+  /** The reader comes near the oldest row that is drawn. */
+  async function showOlder() {
+    const isMoved = drawn.up(rows.items());
+    if (isMoved) draw();
+    if (drawn.above(rows.items()) > PAGE_MESSAGES) return;
+    if (!(await loadOlder()) || isGone) return;
+    if (!isMoved) drawn.up(rows.items());
+    draw();
+    showTop();
+    if (scroll.nearTop()) requestAnimationFrame(showOlder);
+  }
+
+  function showNewer() {
+    if (drawn.down(rows.items())) draw();
+  }
+
+  function showLatest() {
+    drawn.toEnd();
+    draw();
+  }
+
+  /** Goes to one message, however old it is. */
+  async function showMessage(wanted) {
+    while (!rows.has(wanted) && next && !isGone) if (!(await loadOlder())) await nextFrame();
+    const row = rows.items().find((r) => r.message?.id === wanted);
+    if (!row || isGone) return;
+    drawn.show(rows.items(), row.key);
+    draw();
+    showTop();
+    const target = views.get(row.key)?.el;
+    if (!target) return;
+    scroll.toRow(target);
+    target.classList.add('is-found');
+    target.tabIndex = -1;
+    target.focus({ preventScroll: true });
   }
 
   /** The id of this chat, made on the server when the first message or file needs it. */
@@ -234,13 +246,13 @@ export function chatPage(params, query) {
       try {
         const made = await api.postOnce(
           '/api/local/sessions',
-          { name: name || t('chat.untitled'), ...(pinned && { worker_id: pinned }) },
+          { name: name || t('chat.untitled'), ...(head.pinned() && { worker_id: head.pinned() }) },
           randomKey(),
         );
         id = made.id;
         putSession(made);
         composer.moveDraft(draftKey());
-        keepAnswers();
+        head.keep();
         renamePath(`/chats/${id}`);
         renderHead();
         return id;
@@ -252,12 +264,16 @@ export function chatPage(params, query) {
   }
 
   async function send(text, media) {
+    await post({ content: head.isToBee() && !text.startsWith('@') ? toBee(text) : text, media });
+  }
+
+  async function post({ content, media, replaces }) {
     const key = randomKey();
-    const content = isToBee() && !text.startsWith('@') ? toBee(text) : text;
     rows.addOutgoing({
       key,
       content,
       media,
+      replaces,
       state: 'sending',
       ts: Date.now(),
       onResend: () => deliver(key),
@@ -266,12 +282,34 @@ export function chatPage(params, query) {
         render();
       },
     });
+    drawn.toEnd();
     render();
     requestAnimationFrame(() => scroll.toBottom());
     await deliver(key);
   }
 
-  const isToBee = () => isBeeChosen && !session()?.worker_id;
+  function edit(message) {
+    if (openExecutions(id).length > 0) return toast(t('edit.busy'));
+    edits.set(message.id, message.content);
+    return render();
+  }
+
+  function keepEdit(message, text) {
+    edits.set(message.id, text);
+  }
+
+  function endEdit(message) {
+    edits.delete(message.id);
+    render();
+    composer.focus();
+  }
+
+  /** Says a message differently: what followed it is hidden once the server has the new one. */
+  function resend(message, text) {
+    endEdit(message);
+    post({ content: text, media: message.media.find((m) => m.path) ?? null, replaces: message });
+  }
+
   const toBee = (text) => `@${BEE} ${text}`.trim();
 
   /** Asks the bee what an agent could not answer. */
@@ -300,7 +338,11 @@ export function chatPage(params, query) {
     const isFirst = !rows.hasAny();
     try {
       const chat = await ensureSession(nameOf(mine));
-      const body = { content: mine.content, ...(mine.media && { media_path: mine.media.path }) };
+      const body = {
+        content: mine.content,
+        ...(mine.media && { media_path: mine.media.path }),
+        ...(mine.replaces && { replaces: mine.replaces.id }),
+      };
       const answer = await api.postOnce(`/api/local/sessions/${chat}/messages`, body, key);
       rows.settle(key, answer);
       if (isFirst) nameAfter(mine).catch(toastError);
@@ -404,8 +446,13 @@ export function chatPage(params, query) {
     title: () => session()?.name || t('chat.untitled'),
     focus: composer.focus,
     // The page that has just got its id is already the page of that id.
-    update: (p, q) => (p.id ?? null) === id && id !== null && !q.get('worker'),
+    update(p, q) {
+      if ((p.id ?? null) !== id || id === null || q.get('worker')) return false;
+      if (q.get('message')) showMessage(q.get('message'));
+      return true;
+    },
     destroy() {
+      isGone = true;
       offs.forEach((off) => off());
       removeEventListener('keydown', onKey);
       document.removeEventListener('visibilitychange', look);
