@@ -29,13 +29,14 @@ mod submit;
 mod system;
 mod tasks;
 mod tokens;
+mod usage;
 mod v1;
 mod work_dir;
 mod workers;
 
 use crate::app::App;
 use crate::command::{
-    AnswerPermission, CreateApiKey, CreateSession, CreateTask, CreateWorker, KeepUpload,
+    AnswerPermission, CreateAgent, CreateApiKey, CreateSession, CreateTask, KeepUpload,
     PostMessage, RetryExecution, RunTask,
 };
 use crate::engine::EngineStatus;
@@ -148,7 +149,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         post("/api/workers", workers::create_worker)
             .rate("agents")
             .makes("workers")
-            .idempotent(again::<CreateWorker>(workers::created))
+            .idempotent(again::<CreateAgent>(workers::created))
             .takes::<workers::NewWorker>(
                 r#"{"name": "Assistant", "description": "General purpose assistant", "memory": "You are a helpful assistant."}"#,
             )
@@ -278,6 +279,13 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/api/stream", streams::stream_all)
             .query::<bool>("html", streams::HTML)
             .streams(events::all),
+        get("/api/usage", usage::list_usage)
+            .query::<usage::By>("by", "By what it is told; by day if it is not said")
+            .query::<Millis>("since", "Only from the day on that this time is in, Unix milliseconds; not with `by=model`")
+            .query::<Millis>("until", "Only until this time, with all of its day, Unix milliseconds; not with `by=model`")
+            .query::<WorkerId>("worker_id", "Only this worker's; with `by=day`")
+            .lists::<usage::UsageView>(),
+        get("/api/stats/overview", usage::get_overview).answers::<usage::Overview>(200),
         get("/v1/models", v1::list_models)
             .rate("chat")
             .answers::<v1::ModelList>(200),

@@ -12,14 +12,16 @@ use super::page::{self, PageQuery};
 use super::submit::submit;
 use super::{error, work_dir};
 use crate::app::App;
-use crate::command::{CreateWorker, DeleteWorker, UpdateWorker, WorkerPatch};
+use crate::command::{CreateAgent, DeleteWorker, UpdateAgent, UpdateWorker, WorkerPatch};
 use crate::http::{ApiError, Request, Response};
 use crate::model::limits::{
-    DESCRIPTION_BYTES_MAX, MEMORY_BYTES_MAX, NAME_BYTES_MAX, TIMEOUT_S_MAX,
+    DAILY_COST_USD_MAX, DESCRIPTION_BYTES_MAX, MEMORY_BYTES_MAX, NAME_BYTES_MAX, TIMEOUT_S_MAX,
 };
+use crate::model::profile::{Agent, Profile, ProfilePatch};
+use crate::model::tally::{self, day_of, usd};
 use crate::model::text::{free_text, worker_name};
 use crate::model::{ExecutionStatus, Invalid, Millis, WorkDir, Worker, WorkerId};
-use crate::store::{StoreError, Tx, executions, permissions, workers};
+use crate::store::{StoreError, Tx, executions, permissions, profiles, usage, workers};
 
 /// The words of `permissions`; what each allows is the engine's to say.
 const PERMISSIONS: [&str; 4] = ["ask", "allow_edits", "allow_all", "read_only"];
@@ -51,6 +53,10 @@ pub(super) struct WorkerView {
     always_allowed: Vec<String>,
     /// How long a run may take, seconds.
     timeout_s: Option<u32>,
+    /// What its executions may cost a day (UTC), US dollars; `null` is any amount. One more is not begun above it.
+    daily_cost_max: Option<f64>,
+    /// What they have cost today, as far as its engine says it.
+    cost_today: f64,
     /// How many executions wait for it.
     queue_length: u64,
     created_at: Millis,
@@ -79,14 +85,21 @@ fn view(app: &App, tx: &impl Tx, worker: Worker) -> Result<WorkerView, StoreErro
         } => WorkerStatus::Error,
         _ => WorkerStatus::Idle,
     };
-    let always_allowed = permissions::always_allowed(tx, Some(worker.id))?;
+    let today = day_of(app.now());
+    let spent = usage::sum_of_worker(tx, Some(worker.id), today..=today)?;
+    let profile = profiles::get(tx, worker.id)?;
     Ok(WorkerView {
-        always_allowed,
-        ..view_with(app, worker, status, activity.pending)
+        status,
+        queue_length: activity.pending,
+        always_allowed: permissions::always_allowed(tx, Some(worker.id))?,
+        cost_today: spent.cost_usd(),
+        ..new_view(app, Agent { worker, profile })
     })
 }
 
-fn view_with(app: &App, worker: Worker, status: WorkerStatus, queue_length: u64) -> WorkerView {
+/// A worker that has done nothing yet.
+fn new_view(app: &App, agent: Agent) -> WorkerView {
+    let Agent { worker, profile } = agent;
     let work_dir = app.data.work_dir(worker.id, &worker.work_dir);
     WorkerView {
         id: worker.id,
@@ -94,13 +107,15 @@ fn view_with(app: &App, worker: Worker, status: WorkerStatus, queue_length: u64)
         description: worker.description,
         memory: worker.memory,
         work_dir: work_dir.to_string_lossy().into_owned(),
-        status,
+        status: WorkerStatus::Idle,
         engine: given(worker.engine),
         model: given(worker.model),
         permissions: given(worker.permissions),
         always_allowed: Vec::new(),
         timeout_s: worker.timeout_s,
-        queue_length,
+        daily_cost_max: profile.daily_cost_nanos_max.map(usd),
+        cost_today: 0.0,
+        queue_length: 0,
         created_at: worker.created_at,
         updated_at: worker.updated_at,
     }
@@ -130,6 +145,9 @@ pub(super) struct WorkerBody {
     /// `null`, like 0, is the default.
     #[serde(deserialize_with = "present")]
     pub(super) timeout_s: Option<Option<u64>>,
+    /// US dollars a day; `null`, like 0, is any amount. The bee has none.
+    #[serde(deserialize_with = "present")]
+    pub(super) daily_cost_max: Option<Option<f64>>,
 }
 
 /// A new worker: only its name is required.
@@ -187,11 +205,36 @@ impl WorkerBody {
             None => None,
         };
         let patch = WorkerPatch { timeout_s, ..patch };
+        if let Err(fault) = self.profile() {
+            faults.push((fault.field, fault.message));
+        }
         if faults.is_empty() {
             Ok(patch)
         } else {
             Err(ApiError::validation(faults))
         }
+    }
+}
+
+impl WorkerBody {
+    /// What changes beside the worker itself.
+    fn profile(&self) -> Result<ProfilePatch, Invalid> {
+        let daily_cost_nanos_max = match self.daily_cost_max.map(Option::unwrap_or_default) {
+            None => None,
+            Some(amount) if (0.0..=DAILY_COST_USD_MAX).contains(&amount) => {
+                let nanos = tally::nanos(amount);
+                Some((nanos > 0).then_some(nanos))
+            }
+            Some(_) => {
+                let message =
+                    format!("must be US dollars, at most {DAILY_COST_USD_MAX}; 0 is any amount");
+                return Err(Invalid::new("daily_cost_max", message));
+            }
+        };
+        Ok(ProfilePatch {
+            daily_cost_nanos_max,
+            ..ProfilePatch::default()
+        })
     }
 }
 
@@ -261,8 +304,9 @@ pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, 
         created_at: now,
         updated_at: now,
     };
-    match submit(&app, &req, CreateWorker { worker }).await {
-        Ok(worker) => created(&app, worker),
+    let profile = Profile::default().with(body.profile().map_err(fault)?);
+    match submit(&app, &req, CreateAgent { worker, profile }).await {
+        Ok(agent) => created(&app, agent),
         Err(error) => {
             work_dir::undo(&app, id, &work_dir);
             Err(error)
@@ -271,12 +315,13 @@ pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, 
 }
 
 /// A new worker has done nothing yet.
-pub(super) fn created(app: &App, worker: Worker) -> Result<Response, ApiError> {
-    let location = format!("/api/workers/{}", worker.id);
-    Ok(Response::created(
-        &location,
-        &view_with(app, worker, WorkerStatus::Idle, 0),
-    ))
+pub(super) fn created(app: &App, agent: Agent) -> Result<Response, ApiError> {
+    let location = format!("/api/workers/{}", agent.worker.id);
+    Ok(Response::created(&location, &new_view(app, agent)))
+}
+
+fn fault(fault: Invalid) -> ApiError {
+    ApiError::validation([(fault.field, fault.message)])
 }
 
 /// `GET /api/workers` -- newest first.
@@ -316,14 +361,17 @@ pub async fn update_worker(app: Arc<App>, mut req: Request) -> Result<Response, 
     let made = patch.work_dir.clone();
     match app
         .journal
-        .submit(UpdateWorker {
-            id,
-            patch,
-            at: app.now(),
+        .submit(UpdateAgent {
+            worker: UpdateWorker {
+                id,
+                patch,
+                at: app.now(),
+            },
+            profile: body.profile().map_err(fault)?,
         })
         .await
     {
-        Ok(worker) => Ok(Response::ok(&app.store.read(|tx| view(&app, tx, worker))?)),
+        Ok(Agent { worker, .. }) => Ok(Response::ok(&app.store.read(|tx| view(&app, tx, worker))?)),
         Err(error) => {
             if let Some(made) = made {
                 work_dir::undo(&app, id, &made);

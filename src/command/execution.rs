@@ -13,7 +13,7 @@ use crate::model::{
     Role, Session, Usage,
 };
 use crate::store::contexts::{self, Context};
-use crate::store::{StoreError, executions, messages, sessions};
+use crate::store::{StoreError, executions, messages, sessions, usage};
 
 fn get(cx: &Apply<'_>, id: ExecutionId) -> Result<Execution, Rejection> {
     Ok(executions::get(cx.tx, id)?.ok_or(Refusal::NotFound("execution"))?)
@@ -362,6 +362,7 @@ fn finish(
     }
     change(cx, &before, &after, end.at)?;
     execution_ended(cx, &after, end.at)?;
+    usage::add(cx.tx, &after)?;
     Ok(after)
 }
 

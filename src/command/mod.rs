@@ -6,6 +6,7 @@
 //! was. Start reading at [`Change`], then at [`message`].
 
 pub mod account;
+pub mod agent;
 pub mod conditional;
 pub mod execution;
 pub mod memory;
@@ -15,6 +16,7 @@ pub mod permission;
 pub mod retention;
 pub mod session;
 pub mod task;
+pub mod usage;
 pub mod worker;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,7 @@ pub use account::{
     ChangePassword, CreateAccount, CreateApiKey, CreateLogin, DeleteApiKey, RevokeLogin,
     RotateCookie, Rotation, TouchApiKey,
 };
+pub use agent::{CreateAgent, UpdateAgent};
 pub use conditional::Conditional;
 pub use execution::{
     CancelPending, Ending, FinishExecution, RecordContext, RecordEvent, RetryExecution,
@@ -38,6 +41,7 @@ pub use task::{
     CancelTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch, Timing,
     UpdateTask,
 };
+pub use usage::CountUsage;
 pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
 
 use crate::model::{Event, EventBody, ExecutionId, ExecutionStatus, Millis, SessionId};
@@ -214,6 +218,9 @@ commands! {
     AskPermission,
     AnswerPermission,
     ForgetPermission,
+    CountUsage,
+    CreateAgent,
+    UpdateAgent,
     #[cfg(test)]
     Panic,
 }

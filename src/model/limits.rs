@@ -24,6 +24,8 @@ pub const NAME_BYTES_MAX: usize = 200;
 pub const PATH_BYTES_MAX: usize = 4096;
 /// A worker's own time limit, seconds (a day).
 pub const TIMEOUT_S_MAX: u32 = 24 * 3600;
+/// What a worker may be allowed to cost a day, US dollars.
+pub const DAILY_COST_USD_MAX: f64 = 1_000_000.0;
 /// The part of a message that its execution repeats, bytes.
 pub const TRIGGER_BYTES_MAX: usize = 16 * 1024;
 /// The part of a reply that its execution repeats, bytes.
@@ -56,5 +58,5 @@ pub const PERMISSION_DETAIL_BYTES_MAX: usize = 64 * 1024;
 pub const PERMISSIONS_PER_EXECUTION_MAX: usize = 500;
 /// Tools that are remembered as always allowed, for one worker.
 pub const ALWAYS_ALLOWED_MAX: usize = 200;
-/// Rows of a usage answer.
-pub const USAGE_ROWS_MAX: usize = 1000;
+/// Pairs of an engine and a model whose use is told apart.
+pub const USAGE_MODELS_MAX: usize = 1000;

@@ -302,10 +302,8 @@ fn response<S>(route: &Route<S>, answer: &AnswerDoc, types: &mut Types) -> Value
         }
         Content::Events(events) => {
             let events: Vec<Value> = events(&mut types.answered).into_iter().map(event).collect();
-            let content = json!({ "text/event-stream": {
-                "schema": { "type": "string" },
-                "x-events": events,
-            } });
+            // No schema: some take it for the body's, others for each event's.
+            let content = json!({ "text/event-stream": { "x-events": events } });
             (
                 "Events (server-sent), each of them with the data that `x-events` says. The answer stays open; a comment every 15 s says that it lives.",
                 content,

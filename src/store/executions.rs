@@ -256,6 +256,12 @@ pub fn find_in_queue(
     Ok(None)
 }
 
+/// How many executions there are.
+pub fn count(tx: &impl Tx) -> Result<u64, StoreError> {
+    use redb::ReadableTableMetadata;
+    Ok(tx.table(EXECUTIONS)?.len()?)
+}
+
 /// How many executions wait.
 pub fn queue_length(tx: &impl Tx) -> Result<u64, StoreError> {
     use redb::ReadableTableMetadata;

@@ -68,6 +68,12 @@ pub fn seq_before(tx: &impl Tx, session: SessionId, seq: u64) -> Result<u64, Sto
     Ok(found.map_or(0, |message| message.seq))
 }
 
+/// How many messages there are, hidden ones included.
+pub fn count(tx: &impl Tx) -> Result<u64, StoreError> {
+    use redb::ReadableTableMetadata;
+    Ok(tx.table(MESSAGES)?.len()?)
+}
+
 /// Adds a message, or changes the one at its place.
 pub fn put(tx: &WriteTx, message: &Message) -> Result<(), StoreError> {
     let place = (message.session_id.as_u128(), message.seq);

@@ -15,6 +15,8 @@ pub const NEXT_EVENT: &str = "next_event";
 pub const NEXT_QUEUE: &str = "next_queue";
 /// The next place in the order of changes of memory entries; `u64`.
 pub const NEXT_MEMORY: &str = "next_memory";
+/// Whether what executions came to is summed up; `bool`.
+pub const USAGE_COUNTED: &str = "usage_counted";
 /// The account.
 pub const ACCOUNT: &str = "account";
 /// The bee.

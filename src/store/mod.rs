@@ -16,10 +16,12 @@ pub mod messages;
 pub mod meta;
 pub mod page;
 pub mod permissions;
+pub mod profiles;
 pub mod pruned;
 pub mod sessions;
 pub mod tables;
 pub mod tasks;
+pub mod usage;
 pub mod workers;
 
 use std::fs::OpenOptions;

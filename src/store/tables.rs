@@ -108,4 +108,14 @@ tables! {
     PERMISSIONS_WAITING: (u128, u128) => u128 = "permissions_waiting";
     /// (worker, tool): since when that needs no asking. Goes with its row in `WORKERS`.
     ALWAYS_ALLOWED: (u128, &'static str) => u64 = "always_allowed";
+    /// What the executions that ended on a day (UTC) came to. Changes with `FinishExecution` and the like.
+    USAGE_BY_DAY: u64 => &'static [u8] = "usage_by_day";
+    /// (worker, day): the same of one worker. Changes together with `USAGE_BY_DAY`.
+    USAGE_BY_WORKER_DAY: (u128, u64) => &'static [u8] = "usage_by_worker_day";
+    /// What a worker's executions came to. Changes together with `USAGE_BY_DAY`.
+    USAGE_BY_WORKER: u128 => &'static [u8] = "usage_by_worker";
+    /// (engine, model): what their executions came to. Changes together with `USAGE_BY_DAY`.
+    USAGE_BY_MODEL: (&'static str, &'static str) => &'static [u8] = "usage_by_model";
+    /// What a worker has beside itself. Goes with its row in `WORKERS`.
+    PROFILES: u128 => &'static [u8] = "profiles";
 }

@@ -171,6 +171,7 @@ impl Supervisor {
 
     /// Settles what a crash left, then starts what may run, until [`Supervisor::close`].
     pub async fn supervise(self: Arc<Self>) {
+        self.count_usage().await;
         self.settle().await;
         tokio::join!(self.run_the_queue(), self.schedule());
     }

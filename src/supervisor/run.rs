@@ -18,10 +18,11 @@ use crate::journal::SubmitError;
 use crate::model::limits::{
     ENGINE_WORD_BYTES_MAX, ERROR_BYTES_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX, TOOL_DETAIL_BYTES_MAX,
 };
+use crate::model::tally::{day_of, usd};
 use crate::model::text::truncated;
 use crate::model::{EventBody, Execution, ExecutionId, Media, Usage, WorkDir, Worker};
 use crate::store::events::Scope;
-use crate::store::{StoreError, contexts, executions, messages, workers};
+use crate::store::{StoreError, contexts, executions, messages, profiles, usage, workers};
 use crate::tool::Permissions;
 
 /// Events of an engine that may wait for the supervisor.
@@ -278,6 +279,32 @@ impl Supervisor {
         }
     }
 
+    /// A worker that has cost what it may cost a day begins nothing more.
+    fn check_spending(&self, worker: Option<&Worker>) -> Result<(), EngineError> {
+        let Some(worker) = worker else { return Ok(()) };
+        let today = day_of(self.now());
+        let (max, spent) = self
+            .parts
+            .store
+            .read(|tx| {
+                let max = profiles::get(tx, worker.id)?.daily_cost_nanos_max;
+                let spent = usage::sum_of_worker(tx, Some(worker.id), today..=today)?;
+                Ok::<_, StoreError>((max, spent))
+            })
+            .map_err(|error| EngineError::new("internal", error.to_string()))?;
+        let Some(max) = max.filter(|max| spent.cost_nanos >= *max) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{} has cost {:.2} US dollars today and may cost {:.2} a day; raise its daily_cost_max, or try again after \
+             midnight (UTC)",
+            worker.name,
+            spent.cost_usd(),
+            usd(max),
+        );
+        Err(EngineError::new("daily_cost_max", message))
+    }
+
     /// Everything an engine may know of its turn, and how long it may take.
     fn turn(&self, execution: &Execution, engine: &str) -> Result<(Turn, Duration), EngineError> {
         let (worker, message, bee, context, entries, is_news) = self
@@ -304,6 +331,7 @@ impl Supervisor {
                 Ok::<_, StoreError>((worker, message, bee, context, entries, is_news))
             })
             .map_err(|error| EngineError::new("internal", error.to_string()))?;
+        self.check_spending(worker.as_ref())?;
         if execution.worker_id.is_some() && worker.is_none() {
             return Err(EngineError::new("worker_deleted", "its worker was deleted"));
         }

@@ -4,12 +4,21 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Supervisor;
-use crate::command::{Ending, FinishExecution};
+use crate::command::{CountUsage, Ending, FinishExecution};
 use crate::execution_log::LogWriter;
 use crate::model::Execution;
-use crate::store::{executions, permissions};
+use crate::store::{executions, permissions, usage};
 
 impl Supervisor {
+    /// A hive whose executions were never summed up begins with it. Where nothing can be written, the next start does.
+    pub(super) async fn count_usage(&self) {
+        if matches!(self.parts.store.read(usage::is_counted), Ok(false))
+            && let Err(error) = self.parts.journal.submit(CountUsage).await
+        {
+            tracing::warn!(%error, "usage could not be summed up; the next start tries again");
+        }
+    }
+
     /// Ends what is marked as running: nothing runs at a start. The reply keeps the text that the log had.
     pub(super) async fn settle(&self) {
         let left = self

@@ -241,6 +241,7 @@ async fn old_directories_open() {
     for fixture in golden() {
         let manifest = fs::read(fixture.join("manifest.json")).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let mut counted = None;
         for way in [
             Way::InPlace,
             Way::Copied,
@@ -267,6 +268,13 @@ async fn old_directories_open() {
                     "{what}: {path} was\n{expected}\nand is\n{found}"
                 );
             }
+            // What was not summed up then is now, the same by every way.
+            let usage = user.read_all("/api/usage?by=model").await;
+            assert_eq!(
+                counted.get_or_insert_with(|| usage.clone()),
+                &usage,
+                "{what}"
+            );
             let key = manifest["key"].as_str().unwrap();
             user.with_token(key).get("/api/workers").await.expect(200);
             server.stop().await;

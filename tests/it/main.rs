@@ -56,5 +56,6 @@ mod tidy;
 mod tiers;
 mod tls;
 mod transcripts;
+mod usage;
 mod v1;
 mod workers;

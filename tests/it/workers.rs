@@ -33,6 +33,7 @@ async fn a_worker_is_created_with_nothing_but_a_name() {
             "id": "<id>", "name": "Assistant", "description": "", "memory": "",
             "work_dir": "<data>/workers/<id>", "status": "idle",
             "engine": null, "model": null, "permissions": null, "timeout_s": null, "queue_length": 0,
+            "daily_cost_max": null, "cost_today": 0.0,
             "created_at": "<time>", "updated_at": "<time>",
         })
     );
