@@ -33,7 +33,7 @@ async fn a_worker_is_created_with_nothing_but_a_name() {
             "id": "<id>", "name": "Assistant", "description": "", "memory": "",
             "work_dir": "<data>/workers/<id>", "status": "idle",
             "engine": null, "model": null, "permissions": null, "timeout_s": null, "queue_length": 0,
-            "daily_cost_max": null, "cost_today": 0.0,
+            "daily_cost_max": null, "cost_today": 0.0, "always_allowed": [],
             "created_at": "<time>", "updated_at": "<time>",
         })
     );
@@ -366,7 +366,10 @@ async fn the_bee_is_always_there_and_can_be_told_things() {
     let bee = user.read("/api/bee").await;
     assert_eq!(
         bee,
-        json!({ "name": "bee", "engine": null, "model": null, "memory": "", "updated_at": null })
+        json!({
+            "name": "bee", "engine": null, "model": null, "memory": "", "updated_at": null,
+            "always_allowed": [],
+        })
     );
     let told = json!({ "memory": "Be brief.", "engine": "builtin" });
     let changed = user.put("/api/bee", &told).await.expect(200).json();
