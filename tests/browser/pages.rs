@@ -188,3 +188,102 @@ async fn what_is_kept_in_mind_is_written_found_forgotten_and_brought_back() {
         .await;
     browser.has_no_complaints().await;
 }
+
+#[tokio::test]
+async fn the_settings_show_what_is_and_change_what_can_be() {
+    let server = TestServer::with(
+        "[retention]\nlogs_age = \"90d\"\n[tier]\nname = \"home\"\n[tier.limits]\nworkers = 3\n",
+    )
+    .await;
+    let browser = Browser::signed_in(&server).await;
+    browser.click("a[href='/settings']").await;
+    browser
+        .until("document.querySelectorAll('.settings-place .badge-completed').length >= 1 && document.querySelector('.engine-fix')")
+        .await;
+    let section = async |name: &str, shown: &str| {
+        browser.click(&format!("a[href='/settings/{name}']")).await;
+        browser.until(shown).await;
+    };
+
+    section("account", "document.querySelector('.choices')").await;
+    browser.click(".choice input[value=dark]").await;
+    browser
+        .until("document.documentElement.dataset.theme === 'dark'")
+        .await;
+    browser.click(".choice input[value=system]").await;
+    browser
+        .until("!document.documentElement.dataset.theme")
+        .await;
+
+    section("devices", "document.querySelector('.snippet')").await;
+    browser
+        .read("[...document.querySelectorAll('.block button')].find((button) => button.textContent === 'Make a sign-in link').click()")
+        .await;
+    browser
+        .until("[...document.querySelectorAll('.snippet')].some((link) => link.textContent.includes('/#code='))")
+        .await;
+
+    // A key is shown once, is good until it is revoked, and is what it says it is.
+    section(
+        "keys",
+        "document.querySelector('.settings-place .button.primary')",
+    )
+    .await;
+    browser.click(".settings-place .button.primary").await;
+    browser.type_into("dialog input[name=name]", "script").await;
+    browser.click("dialog button[type=submit]").await;
+    browser
+        .until("document.querySelector('dialog .snippet')?.textContent.startsWith('skep_')")
+        .await;
+    let key = browser.text("dialog .snippet").await;
+    let ask = async |method: Method, status: u16| {
+        let call = server.call(method, "/api/workers").bearer(&key);
+        let call = if method == Method::Post {
+            call.json(&json!({ "name": "Ada" }))
+        } else {
+            call
+        };
+        call.send().await.expect(status);
+    };
+    ask(Method::Get, 200).await;
+    ask(Method::Post, 403).await;
+    browser.click("dialog .button.primary").await;
+    browser
+        .until("document.querySelector('.key-row') && !document.querySelector('dialog')")
+        .await;
+    assert!(!browser.text("main").await.contains(&key), "not again");
+    browser.click(".key-row .button").await;
+    browser.click("dialog .button.danger").await;
+    browser.until("!document.querySelector('.key-row')").await;
+    ask(Method::Get, 401).await;
+
+    section("storage", "document.querySelector('.share-bar') && document.body.textContent.includes('Logs go after 90 days.')").await;
+    browser
+        .read("[...document.querySelectorAll('.block button')].find((button) => button.textContent === 'See what would go now').click()")
+        .await;
+    browser
+        .until("document.querySelector('main').textContent.includes('Nothing is due to go.')")
+        .await;
+
+    section(
+        "backup",
+        "document.querySelector('.settings-place .button.primary')",
+    )
+    .await;
+    browser.click(".settings-place .button.primary").await;
+    browser
+        .until("/skep-.* is complete: [\\d.]+ [KM]?B/.test(document.querySelector('.block .notice')?.textContent)")
+        .await;
+
+    section("limits", "document.querySelector('.plain-table')").await;
+    browser
+        .until("document.querySelector('.plain-table tbody tr').textContent === 'Workers03'")
+        .await;
+    section("about", "document.querySelector('.health')").await;
+    let data = server.data.canonicalize().unwrap();
+    assert!(browser.text("main").await.contains(data.to_str().unwrap()));
+    // Each section has an address of its own.
+    browser.reload().await;
+    browser.until("document.querySelector('.health')").await;
+    browser.has_no_complaints().await;
+}

@@ -136,6 +136,7 @@ export const KEY_LIST = [
   ['keys.executions', ['g', 'e'], true],
   ['keys.tasks', ['g', 't'], true],
   ['keys.memory', ['g', 'm'], true],
+  ['keys.settings', ['g', 's'], true],
   ['keys.help', ['?']],
 ];
 

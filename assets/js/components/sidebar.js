@@ -8,7 +8,7 @@ import { store, on, sessionsByTime, sessionState, loadMoreSessions } from '../st
 import { currentPath, navigate } from '../router.js';
 import { attachMenu } from './menu.js';
 import { chatMenu } from './chat-actions.js';
-import { themeChoice, passwordDialog, keysDialog, signOut } from './account.js';
+import { themeChoice, keysDialog, signOut } from './account.js';
 import { toastError } from './toast.js';
 
 /**
@@ -33,6 +33,7 @@ export function sidebar() {
     ['/executions', 'executions', 'nav.executions'],
     ['/tasks', 'tasks', 'nav.tasks'],
     ['/memory', 'memory', 'nav.memory'],
+    ['/settings', 'settings', 'nav.settings'],
   ].map(([path, glyph, label]) =>
     h(
       'a',
@@ -45,11 +46,7 @@ export function sidebar() {
   const account = h('button', { class: 'account', type: 'button' });
   attachMenu(account, () => [
     themeChoice(),
-    {
-      label: store.me?.password_generated ? t('password.offerAction') : t('menu.password'),
-      icon: 'key',
-      run: passwordDialog,
-    },
+    { label: t('nav.settings'), icon: 'settings', run: () => navigate('/settings/account') },
     { label: t('menu.keys'), icon: 'keyboard', run: keysDialog },
     { label: t('menu.docs'), icon: 'file', run: () => window.open('/docs', '_blank', 'noopener') },
     { label: t('menu.signOut'), icon: 'logout', run: signOut },

@@ -1,0 +1,76 @@
+/** The engines on this machine, and the one thing that mends each that cannot be used. */
+import { h } from '../../dom.js';
+import { has, t } from '../../strings.js';
+import { icon } from '../../icons.js';
+import * as api from '../../api.js';
+import { stateBadge } from '../../components/status.js';
+import { actionButton } from '../../components/dialog.js';
+import { fetched, facts, snippet } from './parts.js';
+
+const MODELS_SHOWN_MAX = 6;
+
+export function enginesSection() {
+  const list = fetched(
+    () => api.get('/api/engines'),
+    (engines) => [
+      h(
+        'div',
+        { class: 'section-intro' },
+        h('p', { class: 'muted' }, t('settings.enginesLead')),
+        actionButton(t('settings.lookAgain'), again, { kind: 'small' }),
+      ),
+      engines.sort(byUse).map(engineCard),
+    ],
+  );
+  function again() {
+    return list.reload();
+  }
+  return { el: list.el };
+}
+
+/** Whether a turn given to it has a chance. */
+export const isReady = ({ found, signed_in }) => found && signed_in !== false;
+
+const byUse = (a, b) => isReady(b) - isReady(a) || b.found - a.found || a.name.localeCompare(b.name);
+
+/** What keeps an engine from being used, in a word. */
+export const engineState = (engine) =>
+  isReady(engine) ? 'ready' : engine.found && engine.signed_in === false ? 'signedOut' : 'missing';
+
+function engineCard(engine) {
+  const state = engineState(engine);
+  const models = engine.models ?? [];
+  const more = models.length - MODELS_SHOWN_MAX;
+  const about = `settings.kind.${engine.name === 'local' ? 'local' : engine.kind}`;
+  const known = [
+    [t('settings.engine.version'), engine.version],
+    [t('settings.engine.path'), engine.path && h('code', { class: 'path-full' }, engine.path)],
+    [t('settings.engine.url'), engine.url && h('code', { class: 'path-full' }, engine.url)],
+    [
+      t('settings.engine.models'),
+      models.length > 0 &&
+        [models.slice(0, MODELS_SHOWN_MAX).join(', '), more > 0 && t('settings.engine.more', { n: more })]
+          .filter(Boolean)
+          .join(' '),
+    ],
+    [t('settings.engine.confinement'), engine.found && engine.confinement],
+  ].filter(([, value]) => value);
+  return h(
+    'section',
+    { class: 'card block' },
+    h(
+      'header',
+      { class: 'engine-head' },
+      h('h2', { class: 'section-title' }, engine.name),
+      stateBadge(
+        { ready: 'completed', signedOut: 'paused', missing: 'cancelled' }[state],
+        t(`settings.engine.${state}`),
+      ),
+    ),
+    has(about) && h('p', { class: 'muted block-lead' }, t(about)),
+    !isReady(engine) && engine.why_not && h('p', null, engine.why_not),
+    engine.fix && h('p', { class: 'engine-fix' }, icon('tool'), t('settings.engine.fix')),
+    engine.fix && snippet(engine.fix),
+    known.length > 0 && facts(known),
+  );
+}
