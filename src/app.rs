@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::{Ids, Millis};
 use crate::retention::Keeper;
+use crate::search::Search;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::usage::LastUsage;
@@ -69,6 +70,8 @@ pub struct App {
     pub control_sha256: [u8; 32],
     /// Room for streams.
     pub streams: Arc<Semaphore>,
+    /// Full-text search.
+    pub search: Arc<Search>,
     /// Who removes what is old.
     pub keeper: Arc<Keeper>,
     /// What uses the disk.

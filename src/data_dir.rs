@@ -166,6 +166,11 @@ impl DataDir {
         self.root.join("hive.redb")
     }
 
+    /// What search looks things up in; disposable.
+    pub fn search(&self) -> PathBuf {
+        self.root.join("search")
+    }
+
     /// The journal's segments.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal")

@@ -23,6 +23,7 @@
 //!   them to clients; [`auth`] tokens and passwords; [`render`] makes replies safe to show.
 //! - [`outbound`] is the one way to ask a server elsewhere: a model's, or a page that a tool fetches.
 //! - [`metrics`] counts for whoever watches; it is below everything. [`usage`] says what uses the disk.
+//! - [`search`] finds chats, messages and executions by a disposable index of its own, which follows the feed.
 //! - [`retention`] removes what is old or too much, where the settings say so.
 //! - [`backup`] makes one archive of the files of a hive, and a hive of an archive.
 //! - [`config`] reads the settings once, [`data_dir`] knows where everything is, [`cli`] is the command line.
@@ -53,6 +54,7 @@ pub mod outbound;
 pub mod render;
 pub mod retention;
 mod run;
+pub mod search;
 pub mod store;
 pub mod supervisor;
 pub mod tool;

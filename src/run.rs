@@ -36,6 +36,7 @@ use crate::metrics::Metrics;
 use crate::model::{Account, Ids};
 use crate::open_files;
 use crate::retention::Keeper;
+use crate::search::Search;
 use crate::store::{Store, StoreError, accounts, events};
 use crate::supervisor::{Parts, Supervisor, SupervisorLimits, Wake};
 use crate::tool::{EngineInfo, Shared};
@@ -250,6 +251,13 @@ pub async fn run(
         pace(&config),
         system_clock,
     ));
+    let search = Search::new(
+        data.search(),
+        config.limits.search_cache_bytes,
+        config.limits.search_questions_max,
+        store.clone(),
+        feed.clone(),
+    );
     let app = Arc::new(App {
         data: data.clone(),
         store,
@@ -269,6 +277,7 @@ pub async fn run(
         public_url: url.clone(),
         control_sha256: sha256(&control_key),
         streams: Arc::new(Semaphore::new(config.limits.streams_max)),
+        search: search.clone(),
         keeper: keeper.clone(),
         usage: LastUsage::default(),
         metrics: metrics.clone(),
@@ -307,6 +316,7 @@ pub async fn run(
         let supervisor = supervisor.clone();
         tokio::spawn(keeper.run(move || supervisor.is_held(), closing.clone()))
     };
+    let searching = tokio::spawn(search.follow(closing.clone()));
     tracing::info!("data in {}; Ctrl-C stops", data.root().display());
     announce(&Announcement { url, code });
     if !config.listen.is_loopback() && config.public_url.is_none() {
@@ -327,6 +337,7 @@ pub async fn run(
     }
     guards.dismiss_spare().await;
     let _ = keeping.await;
+    let _ = searching.await;
     journal.close().await;
     remove_control(&data);
     tracing::info!("stopped");

@@ -30,6 +30,8 @@ pub struct Usage {
     pub uploads: u64,
     /// Work directories that Skep made.
     pub workers: u64,
+    /// The search index.
+    pub search: u64,
     /// Everything else in the data directory.
     pub other: u64,
     /// Room that is left on the disk.
@@ -56,6 +58,7 @@ impl Usage {
                 Some("logs") => &mut usage.logs,
                 Some("uploads") => &mut usage.uploads,
                 Some("workers") => &mut usage.workers,
+                Some("search") => &mut usage.search,
                 _ => &mut usage.other,
             };
             *sum += bytes;

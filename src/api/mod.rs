@@ -21,6 +21,7 @@ pub mod openapi;
 pub mod page;
 mod permissions;
 mod retention;
+mod search;
 mod sessions;
 mod settings;
 mod storage;
@@ -363,6 +364,10 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         .says(200, "deleted"),
         delete("/api/bee/permissions/{tool}", permissions::forget_bee_permission)
             .says(200, "deleted"),
+        get("/api/search", search::search)
+            .needs_query::<String>("q", search::Q, "hello")
+            .query::<String>("in", search::IN)
+            .pages::<search::SearchView>(200),
     ]
 }
 

@@ -42,7 +42,11 @@ impl PageQuery {
 
 /// A bare array, with a link to the next page where there is one.
 pub fn answer<T: Serialize>(req: &Request, rows: &[T], next: Option<Cursor>) -> Response {
-    let response = Response::ok(rows);
+    linked(req, Response::ok(rows), next)
+}
+
+/// An answer with a link to the next page where there is one.
+pub fn linked(req: &Request, response: Response, next: Option<Cursor>) -> Response {
     let Some(next) = next else { return response };
     let query = req.uri().query().unwrap_or_default();
     // A token in the query must not come back in a header.

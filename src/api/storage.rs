@@ -20,6 +20,8 @@ pub(super) struct StorageView {
     uploads_bytes: u64,
     /// Work directories that Skep made; those that were given to workers are not counted.
     workers_bytes: u64,
+    /// What search looks things up in; made anew whenever it is missing.
+    search_bytes: u64,
     other_bytes: u64,
     free_bytes: u64,
     /// Whether everything was looked at; a work directory can hold too many files for that.
@@ -40,6 +42,7 @@ pub async fn get_storage(app: Arc<App>, req: Request) -> Result<Response, ApiErr
         logs_bytes: usage.logs,
         uploads_bytes: usage.uploads,
         workers_bytes: usage.workers,
+        search_bytes: usage.search,
         other_bytes: usage.other,
         free_bytes: usage.free,
         complete: usage.is_complete,

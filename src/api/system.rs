@@ -52,5 +52,10 @@ pub async fn resume(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
 pub async fn purge(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     app.journal.purge().await?;
+    let search = app.search.clone();
+    tokio::task::spawn_blocking(move || search.clear())
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::internal)?;
     Ok(Response::ok(&json!({ "status": "purged" })))
 }

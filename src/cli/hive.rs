@@ -155,7 +155,12 @@ impl Stopped {
 
     /// Removes from disk what was deleted.
     pub fn purge(&self) -> Result<(), HiveError> {
-        Ok(self.runtime.block_on(self.journal.purge())?)
+        self.runtime.block_on(self.journal.purge())?;
+        // Its terms are of what was deleted, too; the next start makes it anew.
+        match std::fs::remove_dir_all(self.data.search()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the tables durable and closes the journal.

@@ -46,6 +46,13 @@ settings! {
         /// redb is synced once this much of it changed.
         checkpoint_dirty_bytes: u64 = 8 * MIB, in MIB..=1024 * MIB;
 
+        /// A search query; a longer one is refused.
+        search_query_bytes_max: usize = 1024, in 16..=64 * KIB as usize;
+        /// Searches that are answered at a time; more wait.
+        search_questions_max: usize = 4, in 1..=1024;
+        /// Memory that the search index may use for its cache while it is open.
+        search_cache_bytes: usize = 2 * MIB as usize, in MIB as usize..=4096 * MIB as usize;
+
         /// The time after a start until `[retention]` is looked after; a start has other things to do.
         retention_after_start_s: u64 = 60, in 0..=86_400;
         /// The time between two looks after `[retention]`.

@@ -182,6 +182,12 @@ impl<S> Route<S> {
         self.answers::<Vec<T>>(200)
     }
 
+    /// Answers JSON of a type with this status, page by page as a list.
+    pub fn pages<T: JsonSchema>(mut self, status: u16) -> Route<S> {
+        self.doc.is_paged = true;
+        self.answers::<T>(status)
+    }
+
     /// Answers `{"status": word}`.
     pub fn says(self, status: u16, word: &'static str) -> Route<S> {
         self.answer(status, Content::Status(word))

@@ -85,6 +85,26 @@ pub fn truncated(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
+/// A character as it is compared: upper case first, so that letters with two small forms (σ, ς) and ß become one; every
+/// space is the same.
+pub fn folded(character: char) -> impl Iterator<Item = char> {
+    let character = if character.is_whitespace() {
+        ' '
+    } else {
+        character
+    };
+    character.to_uppercase().flat_map(char::to_lowercase)
+}
+
+/// Whether a script writes words without spaces between them, or joins particles to them as Korean does.
+pub fn is_unspaced(character: char) -> bool {
+    matches!(character,
+        '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
+        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{3130}'..='\u{318f}' | '\u{3400}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
+        && character.is_alphanumeric()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod tables;
 pub mod tasks;
 pub mod usage;
+pub mod walk;
 pub mod workers;
 
 use std::fs::OpenOptions;

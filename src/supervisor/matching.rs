@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::routing::{Candidate, folded, is_unspaced};
+use super::routing::Candidate;
 use crate::model::WorkerId;
+use crate::model::text::{folded, is_unspaced};
 
 /// BM25's usual constants: how soon a repeated term stops to count, and how much a long text is discounted.
 const K1: f64 = 1.2;

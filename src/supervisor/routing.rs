@@ -1,6 +1,7 @@
 //! Who answers a message: a pure function of the message, the workers and the chat.
 
 use super::matching::best_match;
+use crate::model::text::{folded, is_unspaced};
 use crate::model::{Routing, WorkerId};
 
 /// What is known of a message and its chat. Ids of `pinned` and `last` that are no candidate's are passed over.
@@ -121,16 +122,6 @@ fn after_name<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     expected.peek().is_none().then_some("")
 }
 
-/// Upper case first, so that letters with two small forms (σ, ς) and ß become one; every space is the same.
-pub(super) fn folded(character: char) -> impl Iterator<Item = char> {
-    let character = if character.is_whitespace() {
-        ' '
-    } else {
-        character
-    };
-    character.to_uppercase().flat_map(char::to_lowercase)
-}
-
 fn without_separator(rest: &str) -> Option<&str> {
     rest.trim_start().strip_prefix([',', ':', '，', '：', '、'])
 }
@@ -147,15 +138,6 @@ fn ends_word(name: &str, rest: &str) -> bool {
     let joins = next.is_some_and(|character| "-_.'’/@+".contains(character));
     let goes_on = is_word(next) || next == Some('_') || (joins && is_word(after));
     !goes_on
-}
-
-/// Whether a script writes words without spaces between them, or joins particles to them as Korean does.
-pub(super) fn is_unspaced(character: char) -> bool {
-    matches!(character,
-        '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
-        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{3130}'..='\u{318f}' | '\u{3400}'..='\u{4dbf}'
-        | '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
-        && character.is_alphanumeric()
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ mod rate_limits;
 mod readme;
 mod real;
 mod retention;
+mod search;
 mod service;
 mod sessions;
 mod startup;

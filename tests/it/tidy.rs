@@ -117,11 +117,11 @@ fn only_the_codec_names_bincode() {
 }
 
 #[test]
-fn only_the_store_names_redb() {
+fn only_the_store_and_the_search_index_name_redb() {
     only(
-        &["src/store/"],
+        &["src/store/", "src/search/"],
         |code| code.contains("redb::"),
-        "tables are the store's",
+        "tables are the store's, but for the search index, which is a file of its own",
     );
 }
 
@@ -144,7 +144,7 @@ fn only_the_guard_starts_processes() {
 #[test]
 fn only_the_journal_begins_write_transactions() {
     only(
-        &["src/journal/", "src/store/mod.rs"],
+        &["src/journal/", "src/store/mod.rs", "src/search/index.rs"],
         |code| code.contains("begin_write("),
         "one write path",
     );
@@ -255,6 +255,19 @@ fn dependencies_point_one_way() {
                 "model",
                 "command",
                 "app",
+            ],
+        ),
+        (
+            "src/search/",
+            vec![
+                "journal",
+                "command",
+                "api",
+                "http",
+                "supervisor",
+                "engine",
+                "app",
+                "config",
             ],
         ),
         ("src/engine/", vec!["api", "http", "supervisor", "app"]),

@@ -5,7 +5,7 @@
 //! the same disk. Start reading at [`bench`], then [`Lab`].
 
 mod client;
-mod fill;
+pub mod fill;
 mod load;
 pub mod machine;
 mod rows;
