@@ -30,8 +30,11 @@ pub struct Dialect {
     /// How it is understood.
     pub parser: fn(&EngineSettings) -> Box<dyn Parser>,
     /// How a turn is talked over with it, where it is not one message and one answer.
-    pub talk: Option<fn(&EngineSettings, &Turn, &Asker) -> Box<dyn Parser>>,
+    pub talk: Option<BeginTalk>,
 }
+
+/// Begins to talk over a turn.
+pub type BeginTalk = fn(&EngineSettings, &Turn, &Asker) -> Box<dyn Parser>;
 
 impl Dialect {
     /// The dialect of an engine; `None`: it is no command line.

@@ -59,11 +59,9 @@ impl Updates {
             }
             "tool_call" | "tool_call_update" => self.call(update, events),
             "plan" => self.plan(&update["entries"], events),
-            "usage_update" => {
-                if text_at(update, "/cost/currency") == "USD" {
-                    self.usage.cost_usd = update["cost"]["amount"].as_f64();
-                    events.push(EngineEvent::Usage(self.usage));
-                }
+            "usage_update" if text_at(update, "/cost/currency") == "USD" => {
+                self.usage.cost_usd = update["cost"]["amount"].as_f64();
+                events.push(EngineEvent::Usage(self.usage));
             }
             _ => {}
         }
@@ -139,7 +137,7 @@ impl Updates {
     pub(super) fn end(&mut self, events: &mut Vec<EngineEvent>) {
         let mut open: Vec<_> = self.calls.iter_mut().collect();
         open.retain(|(_, call)| call.is_shown && !call.is_done);
-        open.sort_by(|(one, _), (other, _)| one.cmp(other));
+        open.sort_by_key(|(id, _)| *id);
         for (id, call) in open {
             call.is_done = true;
             events.push(tool_result(id, true, &call.output));

@@ -81,7 +81,7 @@ pub fn explained(topic: Topic) -> &'static str {
 
 /// How to get a model.
 pub const ADD_MODEL: &str = "To talk to a real model, give Skep an engine:\n\n\
-1. Install one of the command lines `claude`, `codex` or `opencode`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
+1. Install one of the command lines `claude`, `codex`, `opencode` or `gemini`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
 2. Or add your own to `skep.toml` in the data directory:\n\n\
 ```toml\n[engines.mine]\nkind = \"command\"\nargv = [\"/usr/local/bin/my-agent\"]\n```\n\n\
 `skep engines` in a terminal tells what is missing and the one command that fixes it. Then say `create a worker named Ada using claude`, or leave the engine open: Skep takes the first one that is ready.";
