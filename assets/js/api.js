@@ -76,8 +76,8 @@ function forget() {
   clearTimeout(refreshTimer);
 }
 
-async function send(method, path, { body, headers = {}, signal, token } = {}) {
-  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', signal };
+async function send(method, path, { body, headers = {}, signal, token, keepalive = false } = {}) {
+  const init = { method, headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', signal, keepalive };
   if (body !== undefined) {
     init.headers['Content-Type'] = 'application/json';
     init.body = JSON.stringify(body);
@@ -195,7 +195,7 @@ export const put = call('PUT');
 /** PATCH with a JSON body. */
 export const patch = call('PATCH');
 /** DELETE. */
-export const del = async (path) => json(await request('DELETE', path));
+export const del = async (path, options) => json(await request('DELETE', path, options));
 
 /** A POST that may be repeated without being done twice. */
 export const postOnce = (path, body, key) => post(path, body, { headers: { 'Idempotency-Key': key } });

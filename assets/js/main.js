@@ -70,6 +70,7 @@ async function show() {
     shell = await startShell(root);
   } catch (error) {
     if (error instanceof api.NetworkError) return offline();
+    if (!(error instanceof api.ApiError)) console.error(error);
     if (error.status !== 401)
       root.replaceChildren(
         h(

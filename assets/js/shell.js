@@ -1,7 +1,7 @@
 /** The frame around the pages: sidebar, banners, the place where pages go, the stream behind it all. */
 import { h } from './dom.js';
 import { t } from './strings.js';
-import { emit, on, store, applyEvent, clearStore, loadAll } from './store.js';
+import { emit, on, store, applyEvent, clearStore, loadAll, unreadSessions } from './store.js';
 import { startStream, stopStream } from './stream.js';
 import { startRouter, stopRouter } from './router.js';
 import { sidebar } from './components/sidebar.js';
@@ -68,7 +68,9 @@ export async function startShell(root) {
     ),
   );
   const setTitle = () => {
-    document.title = [page?.title?.(), t('app.name')].filter(Boolean).join(' · ');
+    const unread = unreadSessions();
+    document.title = [(unread ? `(${unread}) ` : '') + (page?.title?.() ?? ''), t('app.name')].filter(Boolean).join(' · ');
+    navigator.setAppBadge?.(unread).catch(() => {});
   };
   let isFirst = true;
   startRouter(ROUTES, outlet, (path, shown) => {

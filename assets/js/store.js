@@ -21,6 +21,8 @@ export const store = {
   sessionsNext: null,
   /** @type {Map<string, object>} */ workers: new Map(),
   /** @type {Map<string, object>} executions the console has met */ executions: new Map(),
+  /** @type {Set<string>} chats that are out of sight, on their way to being deleted */ hidden: new Set(),
+  /** @type {string|null} the chat that was marked as unread while it is looked at */ keptUnread: null,
   /** @type {Set<string>} executions whose end was asked for, until the server says they have ended */ stopping:
     new Set(),
 };
@@ -55,7 +57,7 @@ export function emit(topic, value) {
 export function clearStore() {
   store.me = null;
   store.held = false;
-  for (const map of [store.sessions, store.workers, store.executions, store.stopping]) map.clear();
+  for (const map of [store.sessions, store.workers, store.executions, store.stopping, store.hidden]) map.clear();
   clearLive();
 }
 
@@ -122,7 +124,8 @@ export function setHeld(held) {
 
 /** Sorted for the list: pinned first, then the latest. */
 export function sessionsByTime() {
-  return [...store.sessions.values()].sort(
+  const shown = [...store.sessions.values()].filter((s) => !store.hidden.has(s.id));
+  return shown.sort(
     (a, b) => (b.pinned === true) - (a.pinned === true) || b.updated_at - a.updated_at,
   );
 }
@@ -180,16 +183,36 @@ export function openExecutions(sessionId) {
     .sort((a, b) => (a.created_at ?? Infinity) - (b.created_at ?? Infinity) || (a.id < b.id ? -1 : 1));
 }
 
-/** `running`, `failed` or null: what the dot beside a chat shows. */
-export function sessionState(sessionId) {
-  let latest = null;
+const URGENCY = ['queued', 'running', 'waiting'];
+
+/**
+ * What goes on in chats: `waiting` (for the user), `running`, `queued`, or `failed` when its last run did.
+ * @returns {Map<string, string>} chats in which there is something
+ */
+export function sessionStates() {
+  const states = new Map();
+  const latest = new Map();
   for (const e of store.executions.values()) {
-    if (e.session_id !== sessionId) continue;
-    if (!isFinal(e.status)) return 'running';
-    if (!latest || e.id > latest.id) latest = e;
+    const id = e.session_id;
+    if (!id) continue;
+    if (!isFinal(e.status)) {
+      const state = e.waiting ? 'waiting' : e.status === 'running' ? 'running' : 'queued';
+      if (URGENCY.indexOf(state) > URGENCY.indexOf(states.get(id))) states.set(id, state);
+    } else if (!latest.has(id) || e.id > latest.get(id).id) latest.set(id, e);
   }
-  return latest?.status === 'failed' ? 'failed' : null;
+  for (const [id, e] of latest) if (e.status === 'failed' && !states.has(id)) states.set(id, 'failed');
+  return states;
 }
+
+/** Takes a chat out of sight, or brings it back. */
+export function hideSession(id, isHidden) {
+  if (isHidden) store.hidden.add(id);
+  else store.hidden.delete(id);
+  emit('sessions');
+}
+
+/** How many chats have replies that nobody looked at. */
+export const unreadSessions = () => sessionsByTime().filter((s) => s.unread && !s.archived).length;
 
 /** The execution that runs this one again, if it is known. */
 export function retryOf(id) {
@@ -253,6 +276,7 @@ export function applyEvent(name, data) {
   else if (name === 'message' || name === 'user_message') touchSession(sessionId, data, name === 'message');
   if (applyLive(name, data)) emit('live', data.execution_id);
   if (name === 'usage') applyUsage(data);
+  else if (name.startsWith('permission_')) loadExecution(data.execution_id).catch(() => {});
   emit('message', { name, data, sessionId });
   if (name === 'message') forgetFinished();
 }
@@ -303,8 +327,15 @@ function touchSession(id, data, isReply) {
 /** A chat whose replies were looked at. */
 export async function markRead(id) {
   const known = store.sessions.get(id);
+  if (store.keptUnread === id) store.keptUnread = null;
   if (!known?.unread) return;
   putSession({ ...known, unread: 0 });
   // Told again with the next reply; not worth a notice.
   await api.patch(`/api/local/sessions/${encodeURIComponent(id)}`, { unread: 0 }).catch(() => {});
+}
+
+/** Marks a chat as unread; it stays so until it is left and opened again. */
+export async function markUnread(id) {
+  store.keptUnread = id;
+  putSession(await api.patch(`/api/local/sessions/${encodeURIComponent(id)}`, { unread: 1 }));
 }

@@ -16,7 +16,7 @@ const SAID: &str =
 const LATEST: &str = "[...document.querySelectorAll('.message-reply')].at(-1)";
 
 /// Somebody else at the same server; the link is the browser's.
-async fn someone(server: &TestServer) -> User {
+pub async fn someone(server: &TestServer) -> User {
     let login = server.call(Method::Post, "/api/auth/login");
     let credentials = json!({ "username": "admin", "password": PASSWORD });
     User::new(

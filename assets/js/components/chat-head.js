@@ -7,6 +7,7 @@ import { store, putSession, workerName } from '../store.js';
 import { getPref, setPref } from '../prefs.js';
 import { attachMenu } from './menu.js';
 import { chatMenu } from './chat-actions.js';
+import { tagList } from './chat-list.js';
 import { pageHead } from './page-head.js';
 import { toastError } from './toast.js';
 
@@ -35,7 +36,8 @@ export function chatHead({ id, pinned, changed, left }) {
     icon('dots'),
   );
   attachMenu(more, () => chatMenu(session(), left));
-  head.setActions(answers, more);
+  const tags = h('div', { class: 'head-tags' });
+  head.setActions(tags, answers, more);
 
   const isToBee = () => isBeeChosen && !session()?.worker_id;
 
@@ -69,6 +71,7 @@ export function chatHead({ id, pinned, changed, left }) {
       const s = session();
       head.setTitle(s?.name || t('chat.untitled'));
       more.hidden = !s;
+      tagList(tags, s?.tags);
       const value = (s ? s.worker_id : pinned) ?? (isToBee() ? BEE : null);
       const workers = [...store.workers.values()].map((w) => [w.id, w.name]);
       const choices = [['', t('chat.answersAuto')], ...workers, [BEE, t('chat.bee')]];

@@ -1,33 +1,18 @@
 /** The sidebar: brand, new chat, pages, the list of chats, the account. A drawer on narrow screens. */
 import { within } from '../base.js';
-import { h, reconcile, setText, replace } from '../dom.js';
+import { h, setText, replace } from '../dom.js';
 import { t } from '../strings.js';
 import { icon, skepMark } from '../icons.js';
-import { ago } from '../format.js';
-import { store, on, sessionsByTime, sessionState, loadMoreSessions } from '../store.js';
-import { currentPath, navigate } from '../router.js';
+import { store, on } from '../store.js';
 import { attachMenu } from './menu.js';
-import { chatMenu } from './chat-actions.js';
+import { chatList } from './chat-list.js';
 import { themeChoice, keysDialog, signOut } from './account.js';
-import { toastError } from './toast.js';
 
 /**
  * @returns {{el: HTMLElement, setPath: (path: string) => void, open: () => void, close: () => void, destroy: () => void}}
  */
 export function sidebar() {
-  const views = new Map();
-  const list = h('ul', { class: 'chat-list' });
-  const empty = h('p', { class: 'side-empty muted' }, t('nav.noChats'));
-  const more = h(
-    'button',
-    {
-      class: 'button quiet small',
-      type: 'button',
-      hidden: true,
-      on: { click: () => loadMoreSessions().catch(toastError) },
-    },
-    t('common.more'),
-  );
+  const chats = chatList();
   const nav = [
     ['/workers', 'workers', 'nav.workers'],
     ['/executions', 'executions', 'nav.executions'],
@@ -68,8 +53,7 @@ export function sidebar() {
     ),
     h('a', { class: 'button new-chat', href: '/', data: { route: '' } }, icon('plus'), t('nav.newChat')),
     h('div', { class: 'side-nav' }, nav),
-    h('h2', { class: 'side-title', id: 'chats-title' }, t('nav.chats')),
-    h('div', { class: 'side-scroll' }, list, empty, more),
+    chats.el,
     h('div', { class: 'side-foot' }, account),
   );
   const scrim = h('div', { class: 'scrim', on: { click: () => close() } });
@@ -103,14 +87,6 @@ export function sidebar() {
     }
   });
 
-  function renderChats() {
-    const sessions = sessionsByTime();
-    reconcile(list, sessions, (s) => s.id, chatRow, views);
-    empty.hidden = sessions.length > 0;
-    more.hidden = !store.sessionsNext;
-    setCurrent(currentPath());
-  }
-
   function renderCounts() {
     const working = [...store.workers.values()].filter((w) => w.status === 'working').length;
     const open = [...store.executions.values()].filter((e) => e.status === 'running').length;
@@ -142,15 +118,10 @@ export function sidebar() {
   }
 
   const offs = [
-    on('sessions', renderChats),
-    on('executions', () => {
-      for (const view of views.values()) view.state();
-      renderCounts();
-    }),
+    on('executions', renderCounts),
     on('workers', renderCounts),
     on('me', renderAccount),
   ];
-  renderChats();
   renderCounts();
   renderAccount();
   return {
@@ -163,42 +134,8 @@ export function sidebar() {
     close,
     destroy() {
       offs.forEach((off) => off());
+      chats.destroy();
       narrow.removeEventListener('change', fit);
     },
   };
-}
-
-function chatRow(session) {
-  let current = session;
-  const dot = h('span', { class: 'dot' });
-  const sr = h('span', { class: 'visually-hidden' });
-  const name = h('span', { class: 'chat-name' });
-  const time = h('span', { class: 'chat-time' });
-  const link = h('a', { class: 'chat-link', href: `/chats/${session.id}`, data: { route: '' } }, name, sr, dot, time);
-  const button = h('button', { class: 'icon-button small chat-more', type: 'button' }, icon('dots'));
-  attachMenu(button, () =>
-    chatMenu(current, () => {
-      if (currentPath() === `/chats/${current.id}`) navigate('/');
-    }),
-  );
-  const state = () => {
-    const s = sessionState(current.id);
-    // What was looked at is no news any more, also when it failed.
-    const isUnread = current.unread && currentPath() !== `/chats/${current.id}`;
-    const shown = s === 'running' ? s : isUnread ? (s ?? 'unread') : null;
-    dot.className = `dot dot-${shown ?? 'none'}`;
-    setText(sr, shown ? ` (${t(`chat.${shown}`)})` : '');
-    time.hidden = shown !== null;
-  };
-  const update = (next) => {
-    current = next;
-    const label = next.name || t('chat.untitled');
-    setText(name, label);
-    link.title = label;
-    setText(time, ago(next.updated_at));
-    button.setAttribute('aria-label', t('common.actions', { name: label }));
-    state();
-  };
-  update(session);
-  return { el: h('li', { class: 'chat-row' }, link, button), update, state };
 }

@@ -179,7 +179,7 @@ export function chatPage(params, query) {
 
   /** What is on a page that is in sight counts as read. */
   function look() {
-    if (id && !document.hidden) markRead(id);
+    if (id && !document.hidden && store.keptUnread !== id) markRead(id);
   }
 
   /** Fetches the page before what is there, and the executions that it shows; whether there was one. */
@@ -453,6 +453,7 @@ export function chatPage(params, query) {
     },
     destroy() {
       isGone = true;
+      if (store.keptUnread === id) store.keptUnread = null;
       offs.forEach((off) => off());
       removeEventListener('keydown', onKey);
       document.removeEventListener('visibilitychange', look);
