@@ -58,6 +58,14 @@ function answered() {
   for (const fn of answeredListeners) fn();
 }
 
+/** The token as it is, for the worker that all tabs share: it is as much the console as they are. */
+export const lent = () => accessToken;
+
+/** Takes a token that a tab lent, where there is none. */
+export function borrow(token) {
+  accessToken ??= token;
+}
+
 /** @returns {boolean} */
 export const isSignedIn = () => accessToken !== null;
 

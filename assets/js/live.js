@@ -18,6 +18,17 @@ const live = new Map();
 /** What is known of a running reply, or undefined. @returns {Live|undefined} */
 export const liveOf = (executionId) => live.get(executionId);
 
+/** All of them, to be handed to another tab. */
+export const liveEntries = () => live.entries();
+
+/** Takes over what another tab, or the worker that tabs share, knows of a reply. */
+export function adoptLive(executionId, entry) {
+  live.set(executionId, entry);
+}
+
+/** Forgets one. */
+export const dropLive = (executionId) => live.delete(executionId);
+
 /** Forgets everything. */
 export const clearLive = () => live.clear();
 

@@ -1,133 +1,147 @@
 /**
- * The one stream of the console, `GET /api/stream`: connects with the token in a header, resumes from the last id
- * it saw, backs off between tries, and says how it is doing. What the events mean is the store's business.
+ * The stream of the console, shared by all tabs through a worker of the browser's, so that they see the same at the same
+ * time and take one connection of the six that a browser has for a server. Where there is no such worker, each tab has its
+ * own. What the events mean is the store's business.
  */
-import { refresh, request, endIfRefused, ApiError } from './api.js';
-import { readEvents } from './sse.js';
+import { connect } from './connection.js';
+import { adoptLive } from './live.js';
+import { endIfRefused, lent, refresh } from './api.js';
 
-const BACKOFF_MIN_MS = 500;
-const BACKOFF_MAX_MS = 10_000;
-/** The server comments every 15 s; three missed ones mean the connection is dead without having closed. */
-const SILENCE_MAX_MS = 45_000;
+/** Another name for other messages: tabs that were loaded before an upgrade keep the worker that they know. */
+const NAME = 'skep.stream.1';
+/** A worker that is there says so at once, and from then on whenever the server does. */
+const ANSWER_MAX_MS = 4000;
+const SILENCE_MAX_MS = 100_000;
 
-let lastId = null;
-let abort = null;
-let wanted = false;
-let backoff = BACKOFF_MIN_MS;
-let wake = null;
-let handlers = null;
+let stream = null;
 
 /**
  * Starts the stream and keeps it going.
- * @param {{onEvent: (name: string, data: object) => void, onState: (state: 'connecting'|'open'|'waiting') => void,
- *          onGap: () => void}} listeners `onGap` means: events may have been missed, fetch everything anew
+ * @param {Omit<import('./connection.js').Listeners, 'onRefused' | 'onAlive'>} listeners
  * @returns {Promise<void>} settles at the first connection
  */
 export function startStream(listeners) {
-  handlers = listeners;
-  wanted = true;
-  lastId = null;
   return new Promise((resolve) => {
-    run(resolve);
+    const told = {
+      ...listeners,
+      onState(state) {
+        listeners.onState(state);
+        if (state === 'open') resolve();
+      },
+      // The session may have been renewed elsewhere meanwhile; if not, this says that it is over.
+      onRefused: () => refresh().then(reconnectStream, endIfRefused),
+    };
+    stream = 'SharedWorker' in globalThis ? shared(told) : connect(told);
   });
 }
 
 /** Ends the stream for good. */
 export function stopStream() {
-  wanted = false;
-  abort?.abort();
-  wake?.();
+  stream?.stop();
+  stream = null;
 }
 
-/** Connects anew at once, for instance because a gap in transient text was seen. */
-export function reconnectStream() {
-  backoff = BACKOFF_MIN_MS;
-  abort?.abort();
-  wake?.();
-}
+/** Connects anew at once. */
+export const reconnectStream = () => stream?.again();
 
-async function run(onFirstOpen) {
-  let opened = false;
-  while (wanted) {
-    handlers.onState('connecting');
-    abort = new AbortController();
-    try {
-      await connect(abort, () => {
-        backoff = BACKOFF_MIN_MS;
-        handlers.onState('open');
-        // Without an id to go on from, what happened while we were away is unknown.
-        if (opened && lastId === null) handlers.onGap();
-        if (!opened) {
-          opened = true;
-          onFirstOpen();
-        }
-      });
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 401) {
-        endIfRefused(error);
-        return;
-      }
-    }
-    if (!wanted) return;
-    handlers.onState('waiting');
-    await pause(backoff * (0.75 + Math.random() / 2));
-    backoff = Math.min(backoff * 2, BACKOFF_MAX_MS);
-  }
-}
-
-async function connect(controller, onOpen) {
-  const headers = { Accept: 'text/event-stream', 'Cache-Control': 'no-cache' };
-  if (lastId !== null) headers['Last-Event-ID'] = lastId;
-  const response = await request('GET', '/api/stream?html=true', { headers, signal: controller.signal });
-  onOpen();
+/** The same as a connection, in the worker that all tabs share. @param {import('./connection.js').Listeners} listeners */
+function shared(listeners) {
+  let port = null;
   let watchdog = 0;
-  const alive = () => {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(() => controller.abort(), SILENCE_MAX_MS);
+  let own = null;
+  let wasOpen = false;
+
+  const HEARD = {
+    state({ state }) {
+      listeners.onState(state);
+      wasOpen ||= state === 'open';
+    },
+    event: ({ name, data }) => listeners.onEvent(name, data),
+    live: ({ id, entry }) => adoptLive(id, entry),
+    gap: () => listeners.onGap(),
+    refused: () => listeners.onRefused(),
   };
-  alive();
-  try {
-    for await (const event of readEvents(response.body)) {
-      alive();
-      if (event.comment !== undefined || (!event.data && event.event === 'message')) continue;
-      if (event.id !== null) lastId = event.id;
-      if (event.event === 'reset') handlers.onGap();
-      else if (event.event === 'expired') {
-        await refresh();
-        return;
-      } else handlers.onEvent(event.event, parse(event.data));
+
+  function open() {
+    let worker;
+    try {
+      worker = new SharedWorker(new URL('../background/stream.js', import.meta.url), { type: 'module', name: NAME });
+    } catch {
+      return alone();
     }
-  } finally {
-    clearTimeout(watchdog);
-  }
-}
-
-function parse(data) {
-  try {
-    return JSON.parse(data) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-function pause(ms) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    wake = () => {
-      clearTimeout(timer);
-      resolve();
+    worker.onerror = alone;
+    port = worker.port;
+    port.onmessage = ({ data }) => {
+      watch(SILENCE_MAX_MS);
+      HEARD[data.type]?.(data);
     };
-  });
+    watch(ANSWER_MAX_MS);
+    wish('open');
+    return undefined;
+  }
+
+  /** Its token saves the worker the way to one of its own. */
+  function wish(name) {
+    port?.postMessage({ wish: name, token: lent() });
+  }
+
+  function leave() {
+    clearTimeout(watchdog);
+    wish('close');
+    port?.close();
+    port = null;
+  }
+
+  /** No worker, or one that does not answer: this tab goes on with a connection of its own. */
+  function alone() {
+    if (own) return;
+    leave();
+    own = connect(listeners);
+    if (wasOpen) listeners.onGap();
+  }
+
+  /** After a silence the worker is asked once more: a tab that slept may not have heard it yet. */
+  function watch(ms) {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => {
+      if (ms === ANSWER_MAX_MS) return alone();
+      wish('open');
+      return watch(ANSWER_MAX_MS);
+    }, ms);
+  }
+
+  open();
+  return {
+    stop() {
+      leave();
+      own?.stop();
+    },
+    again() {
+      if (own) own.again();
+      else wish('open');
+    },
+    sleep() {
+      leave();
+      own?.sleep();
+    },
+    wake() {
+      if (own) own.wake();
+      else if (port) wish('wake');
+      else {
+        open();
+        // What happened while the page was away is unknown.
+        listeners.onGap();
+      }
+    },
+  };
 }
 
-// A page that the browser keeps for the way back would keep its connection, too, and there are six for a server.
-addEventListener('pagehide', () => abort?.abort());
+// A page that the browser keeps for the way back would keep its connection, too.
+addEventListener('pagehide', () => stream?.sleep());
 addEventListener('pageshow', (event) => {
-  if (wanted && event.persisted) wake?.();
+  if (event.persisted) stream?.wake();
 });
-addEventListener('online', () => {
-  if (wanted) wake?.();
-});
+addEventListener('online', () => stream?.wake());
 document.addEventListener('visibilitychange', () => {
-  if (wanted && !document.hidden) wake?.();
+  if (!document.hidden) stream?.wake();
 });

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tokio::sync::OnceCell;
@@ -15,6 +15,12 @@ use super::body::Body;
 use super::compression::{self, Effort, Encoding};
 use super::conditional::is_unchanged;
 use super::response::Response;
+
+/// The folder of the scripts that run behind pages, in workers of the browser's. Those take their policy from their own
+/// answer, not from a page.
+const BACKGROUND: &str = "background/";
+const BACKGROUND_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; script-src 'self'; connect-src 'self'");
 
 /// The page that answers to every address of the interface.
 const INDEX: &str = "index.html";
@@ -68,6 +74,7 @@ impl Assets {
 /// One file, in each coding it was asked for in.
 pub(super) struct Asset {
     content_type: HeaderValue,
+    is_background: bool,
     tag: String,
     bytes: Bytes,
     brotli: OnceCell<Option<Bytes>>,
@@ -85,6 +92,7 @@ impl Asset {
         let hash = file.metadata.sha256_hash();
         Asset {
             content_type: HeaderValue::try_from(text).unwrap_or(octets),
+            is_background: name.starts_with(BACKGROUND),
             tag: hash[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
             bytes: match file.data {
                 Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -140,6 +148,9 @@ impl Asset {
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         if !unchanged {
+            if self.is_background {
+                headers.insert(CONTENT_SECURITY_POLICY, BACKGROUND_POLICY);
+            }
             headers.insert(CONTENT_TYPE, self.content_type.clone());
             if let Some((encoding, _)) = &encoded {
                 let name = HeaderValue::from_static(encoding.name());

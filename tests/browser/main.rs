@@ -10,6 +10,7 @@ mod pages;
 mod stored_scripts;
 #[path = "../it/support/mod.rs"]
 mod support;
+mod tabs;
 mod webdriver;
 
 use std::path::Path;

@@ -269,6 +269,13 @@ impl Browser {
         tab
     }
 
+    /// Closes the tab that is driven; another one has to be driven next.
+    pub async fn close_tab(&self) {
+        self.command(Method::Delete, "/window", &json!({}))
+            .await
+            .expect("it closes");
+    }
+
     /// Drives another tab.
     pub async fn switch_to(&self, tab: &str) {
         self.command(Method::Post, "/window", &json!({ "handle": tab }))
