@@ -376,6 +376,10 @@ fn tools() -> Route<App> {
     post("/mcp", mcp::call)
         .scope("read")
         .agents()
+        .query::<bool>(
+            "ask",
+            "Lists the tool by which an engine asks for permission, too",
+        )
         .takes::<mcp::RpcRequest>(
             r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}"#,
         )

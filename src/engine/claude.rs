@@ -1,8 +1,9 @@
 //! Claude Code: `claude -p`, its stream of JSON lines.
 //!
-//! The message is its standard input, so nothing in it can become an option. Its permission mode is `acceptEdits`: it
-//! works inside its work directory without asking and is refused what it would have to ask for, so it never waits for
-//! an answer that cannot come. Other modes are a matter of `argv` in the settings (the last one given counts).
+//! The message is its standard input, so nothing in it can become an option. Its permission mode follows the worker's:
+//! with `acceptEdits` it edits inside its work directory without asking. What it has to ask for, it asks Skep by a tool,
+//! and waits for the worker's mode or the user to answer. Other modes are a matter of `argv` in the settings (the last one
+//! given counts).
 //!
 //! Skep's tools are the only MCP server it starts with, and it need not ask about them: Skep itself decides what they may
 //! do. Others are a matter of `argv`, too (`--mcp-config`, once more).
@@ -14,12 +15,15 @@ use super::cli::{
     text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
-use super::mcp::{SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S, URL_VARIABLE};
+use super::mcp::{
+    PERMISSION_QUERY, PERMISSION_TOOL, SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S, URL_VARIABLE,
+};
 use super::process::Parser;
 use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
 use crate::execution_log::Stream;
 use crate::model::Usage;
+use crate::tool::Permissions;
 
 /// How to sign in.
 pub const SIGN_IN: &str =
@@ -51,13 +55,18 @@ const REFUSALS_MAX: u64 = 2;
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
     let (program, added) = program(settings, DIALECT.program);
     let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
+    // What this lets through is not asked about.
+    let mode = match turn.permissions {
+        Permissions::AllowEdits | Permissions::AllowAll => "acceptEdits",
+        Permissions::Ask | Permissions::ReadOnly => "default",
+    };
     let mut argv: Vec<String> = vec![
         program,
         "--print".to_owned(),
         "--output-format=stream-json".to_owned(),
         "--include-partial-messages".to_owned(),
         "--verbose".to_owned(),
-        "--permission-mode=acceptEdits".to_owned(),
+        format!("--permission-mode={mode}"),
         format!("--append-system-prompt-file={briefing}"),
     ];
     if turn.mcp.is_some() {
@@ -67,6 +76,9 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         ));
         argv.push("--strict-mcp-config".to_owned());
         argv.push(format!("--allowedTools=mcp__{SERVER_NAME}"));
+        argv.push(format!(
+            "--permission-prompt-tool=mcp__{SERVER_NAME}__{PERMISSION_TOOL}"
+        ));
     }
     if let Some(model) = &turn.model {
         argv.push(format!("--model={model}"));
@@ -102,7 +114,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
 fn tools() -> String {
     let server = json!({
         "type": "http",
-        "url": format!("${{{URL_VARIABLE}}}"),
+        "url": format!("${{{URL_VARIABLE}}}{PERMISSION_QUERY}"),
         "headers": { "Authorization": format!("Bearer ${{{TOKEN_VARIABLE}}}") },
     });
     json!({ "mcpServers": { SERVER_NAME: server } }).to_string()

@@ -1,7 +1,8 @@
 //! Codex: `codex exec --json`.
 //!
 //! The message is its standard input (`-`), so nothing in it can become an option. It runs in its own sandbox,
-//! `workspace-write`, and never asks: what the sandbox refuses is refused. It answers message by message, not by token.
+//! `workspace-write` (`read-only` where its worker may only look or would have to ask), and never asks: what the sandbox
+//! refuses is refused. It answers message by message, not by token.
 //! The tokens it counts are those of its whole thread, also of turns before.
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
 use crate::execution_log::Stream;
 use crate::model::Usage;
+use crate::tool::Permissions;
 
 /// How to sign in.
 pub const SIGN_IN: &str = "sign in: run `codex login` in a terminal";
@@ -39,16 +41,19 @@ pub static DIALECT: Dialect = Dialect {
 
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
     let (program, added) = program(settings, DIALECT.program);
-    let mut argv: Vec<String> = [
-        "exec",
-        "--json",
-        "--skip-git-repo-check",
-        "--config=sandbox_mode=\"workspace-write\"",
-        "--config=approval_policy=\"never\"",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    argv.insert(0, program);
+    // It cannot ask anybody while it runs on its own, so what would have to be asked is not done.
+    let sandbox = match turn.permissions {
+        Permissions::AllowEdits | Permissions::AllowAll => "workspace-write",
+        Permissions::Ask | Permissions::ReadOnly => "read-only",
+    };
+    let mut argv: Vec<String> = vec![
+        program,
+        "exec".to_owned(),
+        "--json".to_owned(),
+        "--skip-git-repo-check".to_owned(),
+        format!("--config=sandbox_mode={}", toml_text(sandbox)),
+        "--config=approval_policy=\"never\"".to_owned(),
+    ];
     let mut stdin = prompt(turn);
     // It keeps what it was told at first in its thread, so a thread that goes on is told again only what is new.
     if turn.resume.is_none() {

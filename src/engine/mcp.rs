@@ -13,6 +13,10 @@ pub const SERVER_NAME: &str = "skep";
 pub const URL_VARIABLE: &str = "SKEP_MCP_URL";
 /// The variable that holds the token for it.
 pub const TOKEN_VARIABLE: &str = "SKEP_MCP_TOKEN";
+/// The tool by which an engine asks for permission; it is listed where the address says so.
+pub const PERMISSION_TOOL: &str = "ask_permission";
+/// What is added to the address for that.
+pub const PERMISSION_QUERY: &str = "?ask=true";
 /// How long an engine may wait for a tool, which may ask another worker: longer than any tool takes.
 pub const TOOL_TIMEOUT_S: u64 = 3600;
 

@@ -1,7 +1,8 @@
 //! OpenCode: `opencode run --format json`.
 //!
 //! The message is its standard input, so nothing in it can become an option. It allows itself what its own
-//! configuration allows; what it would have to ask for is refused, since nobody could answer. It answers part by part,
+//! configuration allows, and a worker that may only look, or would have to ask, is allowed no more than that; what it
+//! would have to ask for is refused, since nobody could answer (`opencode acp` can ask). It answers part by part,
 //! not by token.
 
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
 use crate::execution_log::Stream;
 use crate::model::Usage;
+use crate::tool::Permissions;
 
 /// How to sign in.
 pub const SIGN_IN: &str = "sign in: run `opencode auth login` in a terminal";
@@ -57,6 +59,10 @@ pub static DIALECT: Dialect = Dialect {
 
 /// Its configuration as a variable, over the user's own files.
 const CONFIG: &str = "OPENCODE_CONFIG_CONTENT";
+/// What it may do, over all of its configuration.
+const PERMISSION: &str = "OPENCODE_PERMISSION";
+/// It cannot ask anybody while it runs on its own, so what would have to be asked is not done.
+const ONLY_LOOK: &str = r#"{"edit":"deny","bash":"deny","webfetch":"deny"}"#;
 
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
     let (program, added) = program(settings, DIALECT.program);
@@ -81,6 +87,9 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     // An update that is begun in a run would be killed with it, half done.
     env.entry("OPENCODE_DISABLE_AUTOUPDATE".to_owned())
         .or_insert_with(|| "1".to_owned());
+    if matches!(turn.permissions, Permissions::Ask | Permissions::ReadOnly) {
+        env.insert(PERMISSION.to_owned(), ONLY_LOOK.to_owned());
+    }
     let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
     let config = env.get(CONFIG).map(String::as_str);
     if let Some(config) = with_skeps_own(config, briefing, turn.mcp.as_ref()) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::model::{DecidedBy, PermissionDecision};
+use crate::model::{DecidedBy, Effect, PermissionDecision};
 use crate::tool::{Access, Permissions};
 
 /// What an engine wants to do.
@@ -18,8 +18,10 @@ pub struct Ask {
     pub call_id: Option<String>,
     /// The tool, by the engine's own stable name: "always" is remembered for it.
     pub tool: String,
-    /// What the tool does to the world.
+    /// What the tool does to the world: by this it is judged.
     pub access: Access,
+    /// The same as the user is told it.
+    pub effect: Effect,
     /// What it would be called with.
     pub args: Value,
     /// What it would change, as a unified diff, where that is known before.
@@ -35,10 +37,20 @@ impl Ask {
             call_id: None,
             tool: tool.into(),
             access,
+            effect: effect(access),
             args,
             diff: None,
             options: PermissionDecision::ALL.to_vec(),
         }
+    }
+}
+
+fn effect(access: Access) -> Effect {
+    match access {
+        Access::Read => Effect::Read,
+        Access::Write => Effect::Write,
+        Access::Send => Effect::Send,
+        Access::Run => Effect::Run,
     }
 }
 

@@ -14,8 +14,8 @@ use crate::engine::permission::{Ask, Asker, Decide, Verdict};
 use crate::journal::SubmitError;
 use crate::model::limits::{ENGINE_WORD_BYTES_MAX, PERMISSION_DETAIL_BYTES_MAX};
 use crate::model::{
-    DecidedBy, Effect, Execution, ExecutionId, Ids, PermissionAnswer, PermissionDecision,
-    PermissionId, PermissionRequest, WorkerId,
+    DecidedBy, Execution, ExecutionId, Ids, PermissionAnswer, PermissionDecision, PermissionId,
+    PermissionRequest, WorkerId,
 };
 use crate::store::events::Scope;
 use crate::store::{StoreError, permissions, workers};
@@ -114,7 +114,7 @@ impl Desk {
             execution_id: self.execution,
             call_id: ask.call_id.map(|id| cut(id, ENGINE_WORD_BYTES_MAX)),
             tool: ask.tool,
-            effect: effect(ask.access),
+            effect: ask.effect,
             args: cut(args, PERMISSION_DETAIL_BYTES_MAX),
             diff: ask.diff.map(|diff| cut(diff, PERMISSION_DETAIL_BYTES_MAX)),
             options: ask.options,
@@ -183,14 +183,5 @@ impl Desk {
             PermissionDecision::AllowAlways => Verdict::Allowed { always: true },
             PermissionDecision::Deny => Verdict::Denied(answer.by),
         }))
-    }
-}
-
-fn effect(access: Access) -> Effect {
-    match access {
-        Access::Read => Effect::Read,
-        Access::Write => Effect::Write,
-        Access::Send => Effect::Send,
-        Access::Run => Effect::Run,
     }
 }

@@ -138,6 +138,16 @@ async fn waiting(user: &User, execution: &str) -> Waiting {
     }
 }
 
+/// Waits until an execution asks for the second time.
+async fn waiting_again(user: &User, execution: &str) -> Waiting {
+    let mut first = waiting(user, execution).await;
+    let asked = first.events.find(|it| it.is("permission_request")).await;
+    Waiting {
+        request: asked.data,
+        ..first
+    }
+}
+
 #[tokio::test]
 async fn what_is_allowed_is_done_and_everybody_is_told() {
     let talk = Talk::calling(COMMAND).await;
@@ -457,4 +467,101 @@ async fn a_request_that_waits_when_the_server_dies_is_denied_after_it() {
     let worker = user.read(&format!("/api/workers/{}", talk.worker)).await;
     let made = PathBuf::from(worker["work_dir"].as_str().unwrap()).join("made");
     assert!(!made.exists());
+}
+
+/// What an engine of its own kind asks by the protocol of its tools.
+mod by_mcp {
+    use super::*;
+    use crate::agents::Visit;
+
+    async fn visit(mode: &str) -> (TestServer, User, Visit) {
+        let server = TestServer::with(&crate::support::engine::settings()).await;
+        let user = server.log_in().await;
+        let worker = json!({ "name": "Eve", "engine": "fake", "permissions": mode });
+        let visit = Visit::begin_with(&server, &user, &worker).await;
+        (server, user, visit)
+    }
+
+    fn shell() -> Value {
+        json!({ "tool_name": "Bash", "input": { "command": "make" }, "tool_use_id": "toolu_1" })
+    }
+
+    fn verdict(result: &Value) -> Value {
+        serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_engine_waits_for_the_users_answer() {
+        let (_server, user, visit) = visit("allow_edits").await;
+        for (decision, behavior) in [("deny", "deny"), ("allow_always", "allow")] {
+            let (result, asked) = tokio::join!(visit.tool("ask_permission", shell()), async {
+                let asked = match decision {
+                    "deny" => waiting(&user, &visit.execution).await,
+                    _ => waiting_again(&user, &visit.execution).await,
+                };
+                let body = json!({ "decision": decision });
+                user.post(&asked.path(), &body).await.expect(200);
+                asked
+            });
+            assert_eq!(asked.request["tool"], "Bash");
+            assert_eq!(asked.request["call_id"], "toolu_1");
+            assert_eq!(verdict(&result)["behavior"], behavior, "{result}");
+        }
+        // From now on nobody is asked.
+        let result = visit.tool("ask_permission", shell()).await;
+        assert_eq!(
+            verdict(&result),
+            json!({ "behavior": "allow", "updatedInput": { "command": "make" } })
+        );
+        visit.end(&user).await;
+    }
+
+    #[tokio::test]
+    async fn the_mode_answers_where_it_can() {
+        for (mode, behavior) in [("read_only", "deny"), ("allow_all", "allow")] {
+            let (_server, user, visit) = visit(mode).await;
+            let result = visit.tool("ask_permission", shell()).await;
+            assert_eq!(verdict(&result)["behavior"], behavior, "{mode}");
+            visit.end(&user).await;
+        }
+    }
+
+    /// It is the engine's, not the model's, and no user's client has it.
+    #[tokio::test]
+    async fn the_question_is_listed_only_for_an_engine_that_asks_so() {
+        let (_server, user, visit) = visit("ask").await;
+        let names = visit.tool_names().await;
+        assert!(!names.iter().any(|name| name == "ask_permission"));
+        let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
+        let listed = |call: crate::support::http::Call| call.json(&list).send();
+        let own = crate::support::http::Call::new(visit.door, Method::Post, "/mcp?ask=true");
+        let own = listed(own.bearer(&visit.token)).await.expect(200);
+        assert!(own.text().contains("ask_permission"));
+        let users = listed(user.call(Method::Post, "/mcp?ask=true")).await;
+        assert!(!users.expect(200).text().contains("ask_permission"));
+        let wrong = visit
+            .tool("ask_permission", json!({ "tool_name": 1 }))
+            .await;
+        assert_eq!(wrong["isError"], true);
+        visit.end(&user).await;
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_execution_waits_for_nobody() {
+        let (_server, user, visit) = visit("ask").await;
+        let (result, ()) = tokio::join!(
+            visit.rpc(
+                "tools/call",
+                json!({ "name": "ask_permission", "arguments": shell() })
+            ),
+            async {
+                waiting(&user, &visit.execution).await;
+                let cancel = format!("/api/executions/{}/cancel", visit.execution);
+                user.post(&cancel, &json!({})).await.expect(202);
+            }
+        );
+        let result = result.expect(200).json();
+        assert_eq!(verdict(&result["result"])["behavior"], "deny");
+        assert_eq!(user.ended(&visit.execution).await.status(), "cancelled");
+    }
 }

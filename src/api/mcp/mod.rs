@@ -12,6 +12,7 @@
 //!
 //! Owns the words of the protocol. Must never know what a tool does. Start reading at [`call`].
 
+mod prompt;
 mod tools;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 use super::caller::{Caller, require};
 use crate::app::App;
+use crate::engine::mcp::PERMISSION_TOOL;
 use crate::http::{ApiError, CancellationToken, Request, Response};
 
 /// The newest revision that begins with a handshake, and the older ones that differ in nothing that is used here.
@@ -90,7 +92,8 @@ pub async fn call(app: Arc<App>, mut req: Request) -> Result<Response, ApiError>
     if asked.id.is_null() || asked.method.is_empty() {
         return Ok(Response::new(StatusCode::ACCEPTED));
     }
-    let outcome = answer(&app, &caller, &asked, req.closing()).await;
+    let lists_prompt = req.query::<bool>("ask")?.unwrap_or(false);
+    let outcome = answer(&app, &caller, &asked, lists_prompt, req.closing()).await;
     let (result, error) = match outcome {
         Ok(result) => (Some(result), None),
         Err(error) => (None, Some(error)),
@@ -107,6 +110,7 @@ async fn answer(
     app: &Arc<App>,
     caller: &Caller,
     asked: &RpcRequest,
+    lists_prompt: bool,
     closing: &CancellationToken,
 ) -> Result<Value, RpcError> {
     let refuse = |code, message: String| Err(RpcError { code, message });
@@ -144,15 +148,25 @@ async fn answer(
             })))
         }
         "ping" => Ok(json!({})),
-        "tools/list" => Ok(complete(json!({
-            "tools": tools::listed(caller),
-            "ttlMs": 0,
-            "cacheScope": "private",
-        }))),
+        "tools/list" => {
+            let mut tools = tools::listed(caller);
+            if lists_prompt && caller.agent().is_some() {
+                tools.push(prompt::listed());
+            }
+            Ok(complete(json!({
+                "tools": tools,
+                "ttlMs": 0,
+                "cacheScope": "private",
+            })))
+        }
         "tools/call" => {
             let Some(name) = asked.params["name"].as_str() else {
                 return refuse(INVALID_PARAMS, "\"name\" is missing".to_owned());
             };
+            if let Some(agent) = caller.agent().filter(|_| name == PERMISSION_TOOL) {
+                let arguments = asked.params["arguments"].clone();
+                return Ok(complete(prompt::call(app, agent, arguments).await));
+            }
             let Some(tool) = tools::find(caller, name) else {
                 return refuse(INVALID_PARAMS, format!("there is no tool {name:?}"));
             };

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::super::caller::Caller;
 use crate::app::App;
+use crate::engine::permission::Ask;
 use crate::http::CancellationToken;
 use crate::supervisor::Agent;
-use crate::tool::{self, Access, Authority, Context, Decision, Tool};
+use crate::tool::{self, Access, Authority, Context, Tool};
 use serde_json::{Value, json};
 
 /// What is offered. Files and programs are a worker's own, and whoever calls from outside has no work directory.
@@ -119,20 +120,14 @@ pub(super) async fn call_of_agent(
     tool: &Tool,
     arguments: Value,
 ) -> Value {
-    let mode = agent.permissions.as_str();
-    match agent.permissions.decide(tool.access) {
-        Decision::Allow => {}
-        Decision::Ask => {
-            return refused(&format!(
-                "not done: {} needs the user's permission; the worker's permissions are \"{mode}\". Say what you wanted to do",
-                tool.name
-            ));
-        }
-        Decision::Deny => {
-            return refused(&format!(
-                "not done: the worker's permissions are \"{mode}\""
-            ));
-        }
+    let Some(asker) = app.supervisor.asker(agent.execution_id) else {
+        return refused("it was stopped");
+    };
+    let asked = asker.ask(Ask::new(tool.name, tool.access, arguments.clone()));
+    match agent.over.run_until_cancelled(asked).await {
+        Some(verdict) if verdict.is_allowed() => {}
+        Some(verdict) => return refused(&verdict.sentence()),
+        None => return refused("it was stopped"),
     }
     let cx = Context {
         shared: app.tools.clone(),

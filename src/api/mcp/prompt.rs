@@ -1,0 +1,116 @@
+//! The tool by which an engine that speaks this protocol asks whether it may do something, as Claude Code's
+//! `--permission-prompt-tool` does.
+//!
+//! It is for the engine, not for its model, so it is listed only where the address says `?ask=true`; a model that calls
+//! it all the same only asks the user a question.
+
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::engine::mcp::PERMISSION_TOOL;
+use crate::engine::permission::{Ask, Verdict};
+use crate::model::{DecidedBy, Effect};
+use crate::supervisor::Agent;
+use crate::tool::Access;
+
+/// The tool as it is listed.
+pub(super) fn listed() -> Value {
+    json!({
+        "name": PERMISSION_TOOL,
+        "description": "For the engine itself: asks the user whether a tool may be used.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "tool_name": { "type": "string" },
+                "input": { "type": "object" },
+                "tool_use_id": { "type": "string" },
+            },
+            "required": ["tool_name", "input"],
+        },
+        "annotations": { "readOnlyHint": true },
+    })
+}
+
+/// What an engine asks.
+#[derive(Deserialize)]
+struct Asked {
+    tool_name: String,
+    input: Value,
+    tool_use_id: Option<String>,
+}
+
+/// Asks, and answers in the words that Claude Code knows.
+pub(super) async fn call(app: &App, agent: &Agent, arguments: Value) -> Value {
+    let (text, is_error) = match serde_json::from_value::<Asked>(arguments) {
+        Ok(asked) => (decide(app, agent, asked).await.to_string(), false),
+        Err(error) => (error.to_string(), true),
+    };
+    json!({ "content": [{ "type": "text", "text": text }], "isError": is_error })
+}
+
+async fn decide(app: &App, agent: &Agent, asked: Asked) -> Value {
+    let (access, effect) = judged(&asked.tool_name, &asked.input, &agent.work_dir);
+    let mut ask = Ask::new(asked.tool_name, access, asked.input.clone());
+    ask.effect = effect;
+    ask.call_id = asked.tool_use_id;
+    let verdict = match app.supervisor.asker(agent.execution_id) {
+        Some(asker) => agent.over.run_until_cancelled(asker.ask(ask)).await,
+        None => None,
+    };
+    let verdict = verdict.unwrap_or(Verdict::Denied(DecidedBy::Ended));
+    match verdict.is_allowed() {
+        true => json!({ "behavior": "allow", "updatedInput": asked.input }),
+        false => json!({ "behavior": "deny", "message": verdict.sentence() }),
+    }
+}
+
+/// How a tool is judged, and what the user is told that it does. An engine asks about what its own mode does not let
+/// through: a file outside its work directory is no mere edit, and nothing is a mere look.
+fn judged(tool: &str, input: &Value, work_dir: &Path) -> (Access, Effect) {
+    let path = ["file_path", "notebook_path", "path"]
+        .iter()
+        .find_map(|key| input[key].as_str());
+    let is_inside = path.is_some_and(|path| {
+        let path = Path::new(path);
+        path.strip_prefix(work_dir).is_ok()
+            && !path.components().any(|part| part == Component::ParentDir)
+    });
+    match tool {
+        "Edit" | "MultiEdit" | "Write" | "NotebookEdit" if is_inside => {
+            (Access::Write, Effect::Write)
+        }
+        "Edit" | "MultiEdit" | "Write" | "NotebookEdit" => (Access::Run, Effect::Write),
+        "WebFetch" | "WebSearch" => (Access::Send, Effect::Send),
+        "Read" | "Glob" | "Grep" | "LS" => (Access::Run, Effect::Read),
+        _ => (Access::Run, Effect::Run),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_the_work_directory_are_edited_without_asking() {
+        let work_dir = Path::new("/work");
+        for (path, access) in [
+            ("/work/a.txt", Access::Write),
+            ("/work/../etc/a.txt", Access::Run),
+            ("/workers/a.txt", Access::Run),
+            ("/etc/passwd", Access::Run),
+            ("a.txt", Access::Run),
+        ] {
+            let judged = judged("Write", &json!({ "file_path": path }), work_dir);
+            assert_eq!(judged, (access, Effect::Write), "{path}");
+        }
+        let read = judged("Read", &json!({ "file_path": "/work/a.txt" }), work_dir);
+        assert_eq!(read, (Access::Run, Effect::Read));
+        assert_eq!(
+            judged("Bash", &Value::Null, work_dir),
+            (Access::Run, Effect::Run)
+        );
+    }
+}
