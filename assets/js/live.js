@@ -109,11 +109,13 @@ const APPLY = {
     entry.tools.set(data.id, { ...known, state: data.ok === false ? 'failed' : 'ok', output: data.output ?? null });
   },
   permission_request(entry, data) {
-    entry.permissions.set(data.request_id, { ...data, decision: null });
+    // One that was answered stays so, whatever is read again.
+    const known = entry.permissions.get(data.request_id);
+    entry.permissions.set(data.request_id, { ...data, decision: known?.decision ?? null, by: known?.by ?? null });
   },
   permission_resolved(entry, data) {
     const known = entry.permissions.get(data.request_id);
-    if (known) entry.permissions.set(data.request_id, { ...known, decision: data.decision });
+    if (known) entry.permissions.set(data.request_id, { ...known, decision: data.decision, by: data.by });
   },
   error(entry, data) {
     entry.error = { error: data.error, message: data.message };

@@ -8,7 +8,7 @@
 import { below } from './base.js';
 import * as api from './api.js';
 import { plain } from './format.js';
-import { applyLive, clearLive, forgetFinished } from './live.js';
+import { applyLive, clearLive, forgetFinished, liveOf } from './live.js';
 
 const listeners = new Map();
 
@@ -183,6 +183,13 @@ export function openExecutions(sessionId) {
     .sort((a, b) => (a.created_at ?? Infinity) - (b.created_at ?? Infinity) || (a.id < b.id ? -1 : 1));
 }
 
+/** Whether an execution waits for the user's permission. Its events are newer than its row, which may have been on its way. */
+export function isWaiting(execution) {
+  if (!execution || isFinal(execution.status)) return false;
+  const asked = [...(liveOf(execution.id)?.permissions.values() ?? [])];
+  return asked.length > 0 ? asked.some((request) => !request.decision) : execution.waiting === true;
+}
+
 const URGENCY = ['queued', 'running', 'waiting'];
 
 /**
@@ -196,7 +203,7 @@ export function sessionStates() {
     const id = e.session_id;
     if (!id) continue;
     if (!isFinal(e.status)) {
-      const state = e.waiting ? 'waiting' : e.status === 'running' ? 'running' : 'queued';
+      const state = isWaiting(e) ? 'waiting' : e.status === 'running' ? 'running' : 'queued';
       if (URGENCY.indexOf(state) > URGENCY.indexOf(states.get(id))) states.set(id, state);
     } else if (!latest.has(id) || e.id > latest.get(id).id) latest.set(id, e);
   }
@@ -272,6 +279,9 @@ export function applyEvent(name, data) {
   if (name === 'status') applyStatus(data);
   else if (name === 'session') applySession(data);
   else if (name === 'worker') wantedWorkers();
+  else if (name === 'permission_request') putExecution({ id: data.execution_id, session_id: sessionId, status: 'running', waiting: true });
+  // It may have asked for more than one thing.
+  else if (name === 'permission_resolved') loadExecution(data.execution_id).catch(() => {});
   else if (name === 'deleted') dropSession(sessionId ?? data.id);
   else if (name === 'message' || name === 'user_message') touchSession(sessionId, data, name === 'message');
   if (applyLive(name, data)) emit('live', data.execution_id);

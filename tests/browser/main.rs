@@ -7,6 +7,7 @@ mod cross_origin;
 mod docs;
 mod filled;
 mod pages;
+mod permission;
 mod stored_scripts;
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -236,6 +236,19 @@ impl Browser {
         typed.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
+    /// Presses keys one after the other, wherever the focus is.
+    pub async fn press(&self, keys: &str) {
+        let key = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+        let strokes: Vec<Value> = keys
+            .chars()
+            .flat_map(|it| [key("keyDown", it), key("keyUp", it)])
+            .collect();
+        let body = json!({ "actions": [{ "type": "key", "id": "keys", "actions": strokes }] });
+        self.command(Method::Post, "/actions", &body)
+            .await
+            .expect("the keys are pressed");
+    }
+
     /// Writes a message and sends it with Enter.
     pub async fn say(&self, text: &str) {
         self.type_into(".composer-input", &format!("{text}\u{e007}"))

@@ -99,6 +99,7 @@ function chatRow(session, states) {
   const pin = h('span', { class: 'chat-pin', hidden: true }, icon('pin'));
   const name = h('span', { class: 'chat-name' });
   const time = h('span', { class: 'chat-time' });
+  const asks = h('span', { class: 'chat-asks', hidden: true }, t('chat.waiting'));
   const link = h(
     'a',
     { class: 'chat-link', href: `/chats/${session.id}`, data: { route: '' } },
@@ -106,6 +107,7 @@ function chatRow(session, states) {
     name,
     sr,
     dot,
+    asks,
     time,
   );
   const button = h('button', { class: 'icon-button small chat-more', type: 'button' }, icon('dots'));
@@ -120,12 +122,13 @@ function chatRow(session, states) {
     const isOpen = currentPath() === `/chats/${current.id}`;
     // What was looked at is no news any more, also when it failed.
     const isUnread = Boolean(current.unread) && (!isOpen || store.keptUnread === current.id);
-    const shown = s && s !== 'failed' ? s : isUnread ? (s ?? 'unread') : null;
+    asks.hidden = s !== 'waiting';
+    const shown = s === 'waiting' ? null : s && s !== 'failed' ? s : isUnread ? (s ?? 'unread') : null;
     dot.className = `dot dot-${shown ?? 'none'}`;
     el.classList.toggle('is-unread', isUnread);
     const words = [current.pinned && t('chats.pinned'), shown && t(shown === 'queued' ? 'chat.queued.short' : `chat.${shown}`)].filter(Boolean);
     setText(sr, words.length ? ` (${words.join(', ')})` : '');
-    time.hidden = shown !== null;
+    time.hidden = shown !== null || s === 'waiting';
     if (isOpen) link.setAttribute('aria-current', 'page');
   };
   const update = (next) => {

@@ -3,7 +3,7 @@ import { h, replace, setText, slot } from '../dom.js';
 import { t, has } from '../strings.js';
 import { icon } from '../icons.js';
 import { duration, executionDuration, fullTime, plain, sentence, timeOfDay, usage } from '../format.js';
-import { store, workerName, shownStatus, stopExecution, retryExecution, isFinal } from '../store.js';
+import { store, isWaiting, workerName, shownStatus, stopExecution, retryExecution, isFinal } from '../store.js';
 import { liveOf } from '../live.js';
 import { avatar } from './avatar.js';
 import { mediaList } from './media.js';
@@ -146,6 +146,7 @@ export function reply(item, ways) {
 
   const stageOf = (execution) => {
     if (store.stopping.has(executionId)) return t('chat.stopping');
+    if (isWaiting(execution)) return t('permission.stage');
     if (execution?.status === 'pending') return t('chat.queued', { n: execution.queue_position ?? 0 });
     return t('chat.working');
   };

@@ -2,12 +2,12 @@
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon, skepMark } from '../icons.js';
-import { shownStatus, store } from '../store.js';
+import { isWaiting, shownStatus, store } from '../store.js';
 import { describe } from './toast.js';
 
 /** The state of an execution in a word and a colour. */
 export function executionBadge(execution) {
-  const status = shownStatus(execution);
+  const status = isWaiting(execution) ? 'waiting' : shownStatus(execution);
   const isStopping = store.stopping.has(execution.id);
   return h(
     'span',

@@ -3,9 +3,8 @@ import { h, reconcile, replace, setText } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { plain } from '../format.js';
-import * as api from '../api.js';
-import { toastError } from './toast.js';
 import { diffOf } from './diff.js';
+import { permissionCard } from './permission.js';
 
 /** How many calls of a long run are shown without being asked for. */
 const TOOLS_SHOWN = 3;
@@ -102,56 +101,6 @@ function toolCard(tool) {
   return { el, update };
 }
 
-/** A request for permission, with its answers. */
-function permissionCard(request, executionId) {
-  const el = h('div', { class: 'permission', role: 'group' });
-  const update = (p) => {
-    if (el.dataset.decision === String(p.decision)) return;
-    el.dataset.decision = String(p.decision);
-    const who = h(
-      'p',
-      { class: 'permission-title' },
-      icon('shield'),
-      t('permission.title', { name: p.author ?? t('chat.bee'), tool: p.tool }),
-    );
-    const what = !isNothing(p.args) && h('pre', { tabindex: 0 }, pretty(p.args));
-    if (p.decision) {
-      replace(
-        el,
-        who,
-        h('p', { class: 'small muted' }, t('permission.resolved', { decision: t(`permission.${p.decision}`) })),
-      );
-      return;
-    }
-    const decide = (decision) =>
-      api
-        .post(`/api/executions/${executionId}/permissions/${encodeURIComponent(p.request_id)}`, { decision })
-        .catch(toastError);
-    replace(
-      el,
-      who,
-      what,
-      h(
-        'div',
-        { class: 'row' },
-        ['allow', 'allow_always', 'deny'].map((decision) =>
-          h(
-            'button',
-            {
-              class: decision === 'allow' ? 'button primary small' : 'button small',
-              type: 'button',
-              on: { click: () => decide(decision) },
-            },
-            t(`permission.${decision}`),
-          ),
-        ),
-      ),
-    );
-  };
-  update(request);
-  return { el, update };
-}
-
 /**
  * The steps of one execution.
  * @param {string} executionId
@@ -204,9 +153,14 @@ export function steps(executionId) {
         thinking.classList.toggle('active', isRunning && !live.text);
         setText(thinkingText, live.thinking);
       }
-      const list = [...(live?.tools.values() ?? [])].map((tool) =>
-        isRunning || tool.state !== 'running' ? tool : { ...tool, state: 'unknown' },
-      );
+      const asked = new Map([...(live?.permissions.values() ?? [])].map((p) => [p.call_id, p.decision ?? 'waiting']));
+      const list = [...(live?.tools.values() ?? [])].map((tool) => {
+        const answer = asked.get(tool.id);
+        if (tool.state === 'failed' && answer === 'deny') return { ...tool, state: 'denied' };
+        if (tool.state !== 'running') return tool;
+        if (!isRunning) return { ...tool, state: 'unknown' };
+        return answer === 'waiting' ? { ...tool, state: 'waiting' } : tool;
+      });
       reconcile(tools, list, (tool) => tool.id, toolCard, toolViews);
       fold();
       reconcile(

@@ -1,5 +1,5 @@
 /** One execution: what was asked, what came of it, its facts and its log. */
-import { h, replace, slot, perFrame } from '../dom.js';
+import { h, reconcile, replace, slot, perFrame } from '../dom.js';
 import { t, has } from '../strings.js';
 import * as api from '../api.js';
 import { icon } from '../icons.js';
@@ -11,6 +11,8 @@ import { actionButton } from '../components/dialog.js';
 import { executionBadge, emptyState } from '../components/status.js';
 import { rendered } from '../components/rendered.js';
 import { toast, toastError } from '../components/toast.js';
+import { loadPermissions, permissionCard } from '../components/permission.js';
+import { liveOf } from '../live.js';
 import { logViewer } from '../components/log-viewer.js';
 import { navigate } from '../router.js';
 
@@ -27,6 +29,8 @@ export function executionPage({ id }) {
   const summary = h('div', { class: 'exec-summary' });
   const facts = h('dl', { class: 'facts-grid' });
   const texts = h('div', { class: 'exec-texts' });
+  const asks = h('div', { class: 'permissions exec-asks' });
+  const askViews = new Map();
   const fillSummary = slot(summary);
   const fillFacts = slot(facts);
   const fillTexts = slot(texts);
@@ -35,6 +39,7 @@ export function executionPage({ id }) {
     { class: 'page-body exec-body' },
     h('a', { class: 'back-link', href: '/executions', data: { route: '' } }, icon('left'), t('exec.back')),
     summary,
+    asks,
     texts,
     h('section', { class: 'card', aria: { label: t('exec.facts') } }, facts),
   );
@@ -49,7 +54,8 @@ export function executionPage({ id }) {
     const isOpen = !isFinal(e.status);
     const isStopping = store.stopping.has(id);
     head.setTitle(titleOf(e.trigger_input ?? '', 80) || t('exec.one'));
-    fillSummary(JSON.stringify([e.status, e.error, isStopping, e.worker_name]), () => summaryOf(e, isOpen, isStopping));
+    reconcile(asks, [...(liveOf(id)?.permissions.values() ?? [])], (p) => p.request_id, (p) => permissionCard(p, id), askViews);
+    fillSummary(JSON.stringify([e.status, e.waiting, e.error, isStopping, e.worker_name]), () => summaryOf(e, isOpen, isStopping));
     fillTexts(JSON.stringify([e.trigger_input, e.result, e.error, html]), () => textsOf(e, html));
     if (!isOpen && isHtmlWanted) loadHtml(e);
     const list = factsOf(e);
@@ -78,7 +84,7 @@ export function executionPage({ id }) {
 
   async function load() {
     try {
-      await loadExecution(id);
+      await loadPermissions(id);
       render();
     } catch (error) {
       if (error.status !== 404) {
@@ -101,6 +107,9 @@ export function executionPage({ id }) {
     on('executions', (changed) => {
       if (!changed || changed === id) render();
     }),
+    on('live', (changed) => {
+      if (changed === id) render();
+    }),
     on('gap', load),
     on('sessions', render),
   ];
@@ -113,6 +122,7 @@ export function executionPage({ id }) {
     title: () => t('exec.one'),
     destroy() {
       offs.forEach((off) => off());
+      for (const view of askViews.values()) view.destroy();
       clearInterval(tick);
       log?.destroy();
     },

@@ -212,7 +212,7 @@ function executionRow(execution) {
   const update = (e) => {
     const who = workerName(e.worker_id, e.worker_name);
     const chat = e.session_id && store.sessions.get(e.session_id);
-    fill.status(`${e.status} ${e.error} ${store.stopping.has(e.id)}`, () => executionBadge(e));
+    fill.status(`${e.status} ${e.waiting} ${e.error} ${store.stopping.has(e.id)}`, () => executionBadge(e));
     fill.task(e.trigger_input ?? '', () =>
       h(
         'a',
