@@ -306,6 +306,22 @@ async fn each_mode_asks_for_what_it_says() {
     }
 }
 
+/// The built-in engine does what it is told, so it need not ask; but who may only look does only that.
+#[tokio::test]
+async fn the_builtin_engine_only_looks_where_it_may_only_look() {
+    let server = TestServer::start().await;
+    let user = server.log_in().await;
+    for (mode, is_written) in [("read_only", false), ("ask", true)] {
+        let body = json!({ "name": mode, "engine": "builtin", "permissions": mode });
+        let worker = user.worker_with(&body).await;
+        let chat = user.chat_with(&worker).await;
+        let reply = user.ask(&chat, "write a.txt: hello").await;
+        let file = server.data.join("workers").join(&worker).join("a.txt");
+        assert_eq!(file.exists(), is_written, "{}", reply.text());
+        assert_eq!(reply.text().contains("read_only"), !is_written);
+    }
+}
+
 /// The worker's mode counts when it asks, not when it began.
 #[tokio::test]
 async fn a_mode_that_changes_while_it_waits_counts_for_what_follows() {

@@ -67,7 +67,7 @@ impl Engine for Builtin {
             let mut answerer = Answerer {
                 cx,
                 turn,
-                speaker: Speaker::new(run),
+                speaker: Speaker::new(run, turn.permissions),
             };
             match answerer.answer().await {
                 Ok(()) | Err(Halt::Stopped) => Ok(()),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::{EngineError, EngineEvent, Run, Stop};
 use crate::execution_log::{LogError, Stream};
 use crate::model::text::truncated;
-use crate::tool::{self, Context, ToolError};
+use crate::tool::{self, Context, Decision, Permissions, ToolError};
 
 /// The longest piece of a reply that is sent at once.
 const PIECE_BYTES_MAX: usize = 1024;
@@ -25,15 +25,17 @@ pub enum Halt {
 /// The voice of one run.
 pub struct Speaker<'a> {
     run: &'a mut Run,
+    permissions: Permissions,
     calls: u32,
     said_something: bool,
 }
 
 impl<'a> Speaker<'a> {
     /// The voice of `run`.
-    pub fn new(run: &'a mut Run) -> Self {
+    pub fn new(run: &'a mut Run, permissions: Permissions) -> Self {
         Self {
             run,
+            permissions,
             calls: 0,
             said_something: false,
         }
@@ -81,9 +83,16 @@ impl<'a> Speaker<'a> {
         })
         .await?;
         let mut stop = self.run.stop.clone();
-        let answered = tokio::select! {
-            answered = tool.call(cx, args) => answered,
-            () = told(&mut stop) => return Err(Halt::Stopped),
+        // What the user says word by word needs no second yes; who may only look does not do it all the same.
+        let answered = match self.permissions.decide(tool.access) {
+            Decision::Deny => Err(ToolError::Denied(format!(
+                "I may only look: my permissions are `{}`.",
+                self.permissions.as_str()
+            ))),
+            Decision::Allow | Decision::Ask => tokio::select! {
+                answered = tool.call(cx, args) => answered,
+                () = told(&mut stop) => return Err(Halt::Stopped),
+            },
         };
         let (ok, output) = match &answered {
             Ok(output) => (true, output.text.clone()),
