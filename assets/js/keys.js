@@ -1,7 +1,9 @@
 /** The keyboard map outside of fields. */
 import { getPref } from './prefs.js';
 import { navigate } from './router.js';
+import { store } from './store.js';
 import { keysDialog } from './components/account.js';
+import { togglePalette } from './components/palette.js';
 
 const SEQUENCE_MS = 1200;
 let pendingG = -Infinity;
@@ -15,6 +17,12 @@ export function startKeys(focusComposer) {
     if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === 'o') {
       event.preventDefault();
       navigate('/');
+      return;
+    }
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === 'k') {
+      event.preventDefault();
+      // Before somebody is signed in there is nothing to find.
+      if (store.me) togglePalette();
       return;
     }
     if (

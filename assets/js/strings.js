@@ -42,6 +42,7 @@ const en = {
   'nav.label': 'Main',
   'nav.chats': 'Chats',
   'nav.newChat': 'New chat',
+  'nav.search': 'Search',
   'nav.workers': 'Workers',
   'nav.executions': 'Executions',
   'nav.tasks': 'Tasks',
@@ -130,7 +131,6 @@ const en = {
   'chat.failed': 'last run failed',
   'chat.unread': 'unread',
   'chat.queued.short': 'in the queue',
-  'chat.waiting': 'waits for you',
   'chat.sending': 'Sending…',
   'chat.notSent': 'Not sent.',
   'chat.held': 'Not sent: this copy is held. Let it run first.',
@@ -693,6 +693,21 @@ const en = {
   'error.advice.internal': 'The log of Skep has the cause under the request id below.',
   'error.advice.rate_limited': 'Wait a moment, then try again.',
   'error.advice.payload_too_large': 'Choose a smaller file.',
+
+  'palette.label': 'Search',
+  'palette.placeholder': 'Search chats and messages…',
+  'palette.results': 'Found',
+  'palette.recent': 'Recent chats',
+  'palette.actions': 'Go to',
+  'palette.inMessages': 'In messages',
+  'palette.you': 'You',
+  'palette.searching': 'Searching…',
+  'palette.indexing': 'Still indexing: there may be more in a moment.',
+  'palette.nothing': 'Nothing found for “{q}”. All words must be in one message.',
+  'palette.count': ({ n }) => (n === 1 ? '1 result' : `${n} results`),
+  'palette.choose': 'choose',
+  'palette.open': 'open',
+  'keys.palette': 'Search',
 };
 
 let table = en;

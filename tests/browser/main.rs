@@ -7,6 +7,7 @@ mod cross_origin;
 mod docs;
 mod filled;
 mod pages;
+mod palette;
 mod permission;
 mod stored_scripts;
 #[path = "../it/support/mod.rs"]

@@ -7,7 +7,7 @@ use crate::support::{Method, TestServer, User};
 use crate::webdriver::Browser;
 
 /// The same user by another client: the link was the browser's.
-async fn client(server: &TestServer) -> User {
+pub async fn client(server: &TestServer) -> User {
     let login = json!({ "username": "admin", "password": PASSWORD });
     let login = server.call(Method::Post, "/api/auth/login").json(&login);
     User::new(server, &login.send().await.expect(200).json())

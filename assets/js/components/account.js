@@ -122,7 +122,7 @@ export async function signOut() {
   emit('signed-out');
 }
 
-const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? '');
+export const isMac = /Mac|iPhone|iPad/.test(navigator.platform ?? '');
 
 /** The keyboard shortcuts. */
 export const KEY_LIST = [
@@ -130,6 +130,7 @@ export const KEY_LIST = [
   ['keys.newline', ['Shift', 'Enter']],
   ['keys.stop', ['Esc']],
   ['keys.mention', ['@']],
+  ['keys.palette', [isMac ? '⌘' : 'Ctrl', 'K']],
   ['keys.newChat', [isMac ? '⌘' : 'Ctrl', 'Shift', 'O']],
   ['keys.composer', ['/']],
   ['keys.workers', ['g', 'w'], true],

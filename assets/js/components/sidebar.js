@@ -6,7 +6,8 @@ import { icon, skepMark } from '../icons.js';
 import { store, on } from '../store.js';
 import { attachMenu } from './menu.js';
 import { chatList } from './chat-list.js';
-import { themeChoice, keysDialog, signOut } from './account.js';
+import { themeChoice, keysDialog, signOut, isMac } from './account.js';
+import { togglePalette } from './palette.js';
 
 /**
  * @returns {{el: HTMLElement, setPath: (path: string) => void, open: () => void, close: () => void, destroy: () => void}}
@@ -52,7 +53,7 @@ export function sidebar() {
       closeButton,
     ),
     h('a', { class: 'button new-chat', href: '/', data: { route: '' } }, icon('plus'), t('nav.newChat')),
-    h('div', { class: 'side-nav' }, nav),
+    h('div', { class: 'side-nav' }, searchItem(), nav),
     chats.el,
     h('div', { class: 'side-foot' }, account),
   );
@@ -138,4 +139,15 @@ export function sidebar() {
       narrow.removeEventListener('change', fit);
     },
   };
+}
+
+/** The palette, for those who do not know its keys or have none. */
+function searchItem() {
+  return h(
+    'button',
+    { class: 'nav-item', type: 'button', on: { click: togglePalette } },
+    icon('search'),
+    h('span', null, t('nav.search')),
+    h('span', { class: 'nav-keys', aria: { hidden: 'true' } }, isMac ? '⌘ K' : 'Ctrl K'),
+  );
 }
