@@ -21,6 +21,7 @@
 //!   [`execution_log`].
 //! - [`http`] is the protocol and knows no nouns; [`api`] holds the endpoints, all on one page; [`openapi`] describes
 //!   them to clients; [`auth`] tokens and passwords; [`render`] makes replies safe to show.
+//! - [`attachment`] says what files of a chat may be called, and gives them their place.
 //! - [`outbound`] is the one way to ask a server elsewhere: a model's, or a page that a tool fetches.
 //! - [`metrics`] counts for whoever watches; it is below everything. [`usage`] says what uses the disk.
 //! - [`search`] finds chats, messages and executions by a disposable index of its own, which follows the feed.
@@ -33,6 +34,7 @@
 
 pub mod api;
 pub mod app;
+pub mod attachment;
 pub mod auth;
 pub mod backup;
 pub mod cli;

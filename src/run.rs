@@ -223,6 +223,7 @@ pub async fn run(
         mcp_url: door.as_ref().map(Door::url),
     };
     let supervisor = Supervisor::new(parts, data.is_copy());
+    supervisor.serve_tools(&tools);
     let listener = server::bind(config.listen.0)
         .await
         .map_err(|source| RunError::Listen {
@@ -465,6 +466,8 @@ fn engines(
         guards: guards.clone(),
         environment: inherited(std::env::vars_os(), &[]),
         command_timeout: Duration::from_secs(config.limits.tool_command_timeout_s),
+        upload_bytes_max: config.upload_bytes_max,
+        runner: OnceLock::new(),
         store: store.clone(),
         journal: journal.clone(),
         data: data.clone(),

@@ -333,6 +333,7 @@ const en = {
   'exec.routing.pinned': 'The chat is set to {name}.',
   'exec.routing.last': '{name} answered last in this chat.',
   'exec.routing.match': 'Name and description of {name} fit the message best.',
+  'exec.routing.consulted': 'Another agent asked {name} and waits for the answer.',
   'exec.routing.default': 'No worker was named or fits, so the bee answers.',
   'exec.logSize': 'Log',
   'exec.logPath': 'Log file',

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::fs::OFlags;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -18,21 +18,15 @@ use super::caller::require;
 use super::sessions;
 use super::submit::{repeated, submit_as};
 use crate::app::App;
+pub use crate::attachment::safe_name;
+use crate::attachment::{PARTIAL_PREFIX, media, place};
 use crate::command::{KeepUpload, Uploaded};
 use crate::data_dir::make_dir;
 use crate::http::{ApiError, ErrorCode, FileAnswer, Request, Response};
 use crate::journal::SubmitError;
 use crate::journal::error::is_storage_full;
-use crate::model::text::{is_direction, truncated};
 use crate::model::{Invalid, Media, Millis, SessionId};
 use crate::store::{StoreError, pruned};
-
-/// The longest name a file keeps, bytes: what file systems take, less room for a suffix.
-const FILE_NAME_BYTES_MAX: usize = 200;
-/// How many files of one name there may be in a chat.
-const SAME_NAME_MAX: u32 = 1000;
-/// What an upload is called until it is complete.
-const PARTIAL_PREFIX: &str = ".upload-";
 
 /// A file of a chat.
 #[derive(Serialize, JsonSchema)]
@@ -187,15 +181,6 @@ impl io::Write for HashWriter<'_> {
     }
 }
 
-fn media(name: String, size: u64) -> Media {
-    let content_type = mime_guess::from_path(&name).first_or_octet_stream();
-    Media {
-        content_type: content_type.to_string(),
-        name,
-        size,
-    }
-}
-
 /// A file on its way in; dropped before it is kept, it leaves nothing behind.
 struct Partial {
     path: PathBuf,
@@ -265,78 +250,6 @@ impl Drop for Partial {
     fn drop(&mut self) {
         // Once it is kept there is nothing under this name.
         let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Gives a complete upload its name, or the next free one like it.
-fn place(
-    partial: &Path,
-    dir: &Path,
-    name: &str,
-    is_free: impl Fn(&str) -> bool,
-) -> io::Result<String> {
-    let (stem, extension) = match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
-        _ => (name, String::new()),
-    };
-    for number in 1..=SAME_NAME_MAX {
-        let candidate = match number {
-            1 => name.to_owned(),
-            number => format!("{stem}-{number}{extension}"),
-        };
-        if !is_free(&candidate) {
-            continue;
-        }
-        match renameat_with(
-            CWD,
-            partial,
-            CWD,
-            dir.join(&candidate),
-            RenameFlags::NOREPLACE,
-        ) {
-            Ok(()) => return Ok(candidate),
-            Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(io::Error::other("there are too many files of this name"))
-}
-
-/// A name that is nothing but a name: no directory, no control character, no dot in front.
-pub fn safe_name(name: &str) -> String {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let is_bad = |c: char| c.is_control() || is_direction(c) || "<>:\"|?*".contains(c);
-    let name: String = name
-        .chars()
-        .map(|c| if is_bad(c) { '_' } else { c })
-        .collect();
-    let name = name
-        .trim()
-        .trim_start_matches(['.', '-'])
-        .trim_end_matches(['.', ' ']);
-    let reserved = ["con", "prn", "aux", "nul"];
-    let stem = name.split('.').next().unwrap_or_default().to_lowercase();
-    let name = match name {
-        "" => "file".to_owned(),
-        name if reserved.contains(&stem.as_str()) => format!("file-{name}"),
-        name => name.to_owned(),
-    };
-    if name.len() <= FILE_NAME_BYTES_MAX {
-        return name;
-    }
-    // What is cut is the middle: the ending says what the file is.
-    let extension = name
-        .rsplit_once('.')
-        .map(|(_, extension)| extension)
-        .filter(|text| text.len() <= 16);
-    match extension {
-        Some(extension) => {
-            format!(
-                "{}.{extension}",
-                truncated(&name, FILE_NAME_BYTES_MAX - extension.len() - 1)
-            )
-        }
-        None => truncated(&name, FILE_NAME_BYTES_MAX).to_owned(),
     }
 }
 
@@ -442,45 +355,6 @@ fn open(dir: &Path, name: &str) -> Option<(File, u64)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn names_are_names_and_nothing_else() {
-        for (given, kept) in [
-            ("photo.png", "photo.png"),
-            ("../../etc/passwd", "passwd"),
-            ("..\\..\\boot.ini", "boot.ini"),
-            ("/", "file"),
-            ("..", "file"),
-            (".bashrc", "bashrc"),
-            ("-rf", "rf"),
-            ("a\nb\0c.txt", "a_b_c.txt"),
-            ("CON", "file-CON"),
-            ("nul.txt", "file-nul.txt"),
-            ("résumé 日本.pdf", "résumé 日本.pdf"),
-            ("", "file"),
-        ] {
-            assert_eq!(safe_name(given), kept, "{given:?}");
-        }
-        let long = format!("{}.png", "x".repeat(500));
-        assert_eq!(safe_name(&long).len(), FILE_NAME_BYTES_MAX);
-        assert!(safe_name(&long).ends_with(".png"));
-    }
-
-    #[test]
-    fn a_name_that_exists_gets_a_suffix() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut names = Vec::new();
-        for content in ["one", "two", "three"] {
-            let partial = dir.path().join(".upload-x");
-            fs::write(&partial, content).unwrap();
-            names.push(place(&partial, dir.path(), "a.tar.gz", |_| true).unwrap());
-        }
-        assert_eq!(names, ["a.tar.gz", "a.tar-2.gz", "a.tar-3.gz"]);
-        assert_eq!(
-            fs::read_to_string(dir.path().join("a.tar.gz")).unwrap(),
-            "one"
-        );
-    }
 
     #[test]
     fn a_link_is_no_upload() {

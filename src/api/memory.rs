@@ -10,11 +10,10 @@ use super::page::{self, PageQuery};
 use crate::app::App;
 use crate::command::{DeleteMemory, SetMemory};
 use crate::http::{ApiError, Request, Response};
-use crate::model::limits::{MEMORY_KEY_CHARS_MAX, MEMORY_VALUE_BYTES_MAX};
 use crate::model::memory::NoScope;
-use crate::model::text::{free_text, single_line};
-use crate::model::{Invalid, Memory, MemoryScope, Millis};
+use crate::model::{Memory, MemoryScope, Millis};
 use crate::store::memory;
+use crate::tool;
 
 /// A memory entry.
 #[derive(Serialize, JsonSchema)]
@@ -74,8 +73,8 @@ pub async fn set_memory(app: Arc<App>, mut req: Request) -> Result<Response, Api
     let body: NewMemory = req.json().await?;
     let set = SetMemory {
         scope,
-        key: memory_key(&key)?,
-        value: memory_value(&body.value)?,
+        key: tool::memory::key(&key)?,
+        value: tool::memory::value(&body.value)?,
         at: app.now(),
     };
     let entry = app.journal.submit(set).await?;
@@ -88,15 +87,4 @@ pub async fn delete_memory(app: Arc<App>, req: Request) -> Result<Response, ApiE
     let (scope, key) = (req.path("scope")?, req.path("key")?);
     app.journal.submit(DeleteMemory { scope, key }).await?;
     Ok(Response::deleted())
-}
-
-fn memory_key(text: &str) -> Result<String, Invalid> {
-    single_line("key", text, MEMORY_KEY_CHARS_MAX)
-}
-
-fn memory_value(text: &str) -> Result<String, Invalid> {
-    if text.trim().is_empty() {
-        return Err(Invalid::new("value", "must not be empty"));
-    }
-    free_text("value", text, MEMORY_VALUE_BYTES_MAX)
 }

@@ -12,18 +12,15 @@ use super::submit::submit;
 use super::workers::present;
 use crate::app::App;
 use crate::command::{
-    CancelTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch, Timing,
-    UpdateTask,
+    CancelTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch, UpdateTask,
 };
 use crate::http::{ApiError, Request, Response};
-use crate::model::limits::{COUNTDOWN_MS_MIN, INSTRUCTION_BYTES_MAX};
 use crate::model::schedule::Schedule;
-use crate::model::text::free_text;
 use crate::model::{
-    ExecutionId, Invalid, MessageId, Millis, SessionId, Task, TaskId, TaskKind, TaskStatus,
-    WorkerId,
+    ExecutionId, MessageId, Millis, SessionId, Task, TaskId, TaskKind, TaskStatus, WorkerId,
 };
 use crate::store::tasks;
+use crate::tool::tasks::{instruction, timing};
 
 /// How many times a preview shows.
 const PREVIEWED: usize = 5;
@@ -130,59 +127,6 @@ pub(super) struct Previewed {
 pub(super) struct Preview {
     /// The next five times.
     next_runs: Vec<Millis>,
-}
-
-fn instruction(text: &str) -> Result<String, Invalid> {
-    if text.trim().is_empty() {
-        return Err(Invalid::new("instruction", "must not be empty"));
-    }
-    free_text("instruction", text, INSTRUCTION_BYTES_MAX)
-}
-
-/// What a client says of when a task is due, worked out.
-fn timing(
-    kind: TaskKind,
-    scheduled_at: Option<Millis>,
-    cron_expr: Option<String>,
-    timezone: Option<String>,
-    now: Millis,
-) -> Result<Timing, Invalid> {
-    let timing = Timing {
-        kind,
-        scheduled_at: None,
-        cron_expr: None,
-        timezone: None,
-        next_run_at: now,
-    };
-    match kind {
-        TaskKind::Immediate => Ok(timing),
-        TaskKind::Countdown => {
-            let earliest = now.saturating_add(COUNTDOWN_MS_MIN);
-            let at = scheduled_at
-                .filter(|&at| at >= earliest && i64::try_from(at).is_ok())
-                .ok_or_else(|| {
-                    let why = "must be a time at least a second ahead, in Unix milliseconds";
-                    Invalid::new("scheduled_at", why)
-                })?;
-            Ok(Timing {
-                scheduled_at: Some(at),
-                next_run_at: at,
-                ..timing
-            })
-        }
-        TaskKind::Scheduled => {
-            let cron_expr = cron_expr.unwrap_or_default();
-            let timezone = timezone.unwrap_or_else(|| "UTC".to_owned());
-            let next = Schedule::parse(&cron_expr, &timezone, now)?.next(now);
-            let next_run_at = next.ok_or_else(|| Invalid::new("cron_expr", "never comes"))?;
-            Ok(Timing {
-                cron_expr: Some(cron_expr),
-                timezone: Some(timezone),
-                next_run_at,
-                ..timing
-            })
-        }
-    }
 }
 
 /// `POST /api/tasks` -- a new task; an immediate one starts at once.

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod agent;
 pub mod conditional;
+pub mod consult;
 pub mod execution;
 pub mod memory;
 pub mod message;
@@ -27,6 +28,7 @@ pub use account::{
 };
 pub use agent::{CreateAgent, UpdateAgent};
 pub use conditional::Conditional;
+pub use consult::AskWorker;
 pub use execution::{
     CancelPending, Ending, FinishExecution, RecordContext, RecordEvent, RetryExecution,
     StartExecution,
@@ -36,10 +38,12 @@ pub use message::{KeepUpload, PostMessage, Posted, Uploaded};
 pub use notice::SendNotice;
 pub use permission::{AnswerPermission, AskPermission, ForgetPermission};
 pub use retention::{PruneExecutions, PruneLogs, PruneUploads};
-pub use session::{ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession};
+pub use session::{
+    ClearContext, ClearSession, CreateSession, DeleteSession, SessionPatch, UpdateSession,
+};
 pub use task::{
-    CancelTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch, Timing,
-    UpdateTask,
+    CancelTask, CompleteTask, CreateTask, DeleteTask, PauseTask, ResumeTask, RunTask, TaskPatch,
+    Timing, UpdateTask,
 };
 pub use usage::CountUsage;
 pub use worker::{CreateWorker, DeleteWorker, UpdateBee, UpdateWorker, WorkerPatch};
@@ -221,6 +225,9 @@ commands! {
     CountUsage,
     CreateAgent,
     UpdateAgent,
+    AskWorker,
+    CompleteTask,
+    ClearContext,
     #[cfg(test)]
     Panic,
 }

@@ -144,6 +144,26 @@ impl Change for ClearSession {
     }
 }
 
+/// One agent of a chat begins afresh; the others and the messages stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClearContext {
+    /// The chat.
+    pub session_id: SessionId,
+    /// The agent; `None` is the bee.
+    pub worker_id: Option<WorkerId>,
+    /// When.
+    pub at: Millis,
+}
+
+impl Change for ClearContext {
+    type Outcome = ();
+
+    fn apply(&self, cx: &mut Apply<'_>) -> Result<(), Rejection> {
+        sessions::get(cx.tx, self.session_id)?.ok_or(Refusal::NotFound("session"))?;
+        Ok(contexts::delete(cx.tx, self.session_id, self.worker_id)?)
+    }
+}
+
 /// Removes a chat with its messages, events and engine contexts, and cancels what waits in it. What is running is stopped
 /// by the supervisor and ends without a reply. Executions and logs stay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

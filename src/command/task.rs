@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{QUEUE_MAX, agent, enqueue};
-use super::{Apply, Change, PostMessage, Refusal, Rejection};
+use super::{Apply, AskWorker, Change, PostMessage, Refusal, Rejection};
 use crate::model::limits::TASKS_MAX;
 use crate::model::{
     EventBody, Execution, ExecutionId, ExecutionStatus, MessageId, Millis, Routing, SessionId,
-    Task, TaskId, TaskKind, TaskStatus, Usage, WorkerId,
+    Task, TaskId, TaskKind, TaskStatus, WorkerId,
 };
 use crate::store::{StoreError, executions, sessions, tasks, workers};
 
@@ -204,49 +203,22 @@ impl Change for RunTask {
                 }
                 .apply(cx)?;
             }
-            None => self.queue(cx, &before)?,
+            None => AskWorker {
+                execution_id: self.execution_id,
+                reply_id: self.reply_id,
+                worker_id: before.worker_id,
+                question: before.instruction.clone(),
+                routing: Routing::Asked,
+                at: self.at,
+            }
+            .apply(cx)
+            .map(drop)?,
         }
         tasks::set_of_execution(cx.tx, self.execution_id, self.id)?;
         after.status = TaskStatus::Running;
         after.last_execution_id = Some(self.execution_id);
         write(cx, &before, &after, self.at)?;
         Ok(after)
-    }
-}
-
-impl RunTask {
-    /// An execution without a chat.
-    fn queue(&self, cx: &mut Apply<'_>, task: &Task) -> Result<(), Rejection> {
-        let (worker_name, engine, model) = agent(cx, task.worker_id)?;
-        if executions::queue_length(cx.tx)? >= QUEUE_MAX {
-            return Err(
-                Refusal::Full("too many messages wait for their answer; try again later").into(),
-            );
-        }
-        let execution = Execution {
-            id: self.execution_id,
-            worker_id: task.worker_id,
-            worker_name,
-            session_id: None,
-            message_id: None,
-            reply_id: self.reply_id,
-            trigger_input: task.instruction.clone(),
-            status: ExecutionStatus::Pending,
-            result: None,
-            error: None,
-            routing: Routing::Asked,
-            engine,
-            model,
-            engine_session_id: None,
-            context_generation: 0,
-            log_bytes: 0,
-            usage: Usage::default(),
-            retry_of: None,
-            created_at: self.at,
-            started_at: None,
-            completed_at: None,
-        };
-        enqueue(cx, &execution)
     }
 }
 
@@ -340,6 +312,34 @@ impl Change for CancelTask {
         }
         let after = Task {
             status: TaskStatus::Cancelled,
+            next_run_at: None,
+            updated_at: self.at.max(before.updated_at),
+            ..before.clone()
+        };
+        write(cx, &before, &after, self.at)?;
+        Ok(after)
+    }
+}
+
+/// Its worker says that a task is done, also one that would come due again. What runs of it goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompleteTask {
+    /// The task.
+    pub id: TaskId,
+    /// When.
+    pub at: Millis,
+}
+
+impl Change for CompleteTask {
+    type Outcome = Task;
+
+    fn apply(&self, cx: &mut Apply<'_>) -> Result<Task, Rejection> {
+        let before = get(cx, self.id)?;
+        if before.status.is_over() {
+            return Err(Refusal::WrongState("the task is over already").into());
+        }
+        let after = Task {
+            status: TaskStatus::Completed,
             next_run_at: None,
             updated_at: self.at.max(before.updated_at),
             ..before.clone()

@@ -141,6 +141,8 @@ pub enum Routing {
     Match,
     /// Nobody else was meant: the bee.
     Default,
+    /// An agent, or a user's client over MCP, asked and waits for the answer.
+    Consulted,
 }
 
 /// Tokens and cost, as far as the engine says.

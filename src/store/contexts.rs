@@ -41,6 +41,28 @@ pub fn put(
     Ok(())
 }
 
+/// Who goes on with what in a chat; the bee first.
+pub fn list(
+    tx: &impl Tx,
+    session: SessionId,
+) -> Result<Vec<(Option<WorkerId>, Context)>, StoreError> {
+    let id = session.as_u128();
+    let mut found = Vec::new();
+    for row in tx.table(CONTEXTS)?.range((id, 0)..=(id, u128::MAX))? {
+        let (key, value) = row?;
+        let agent = Some(key.value().1).filter(|&agent| agent != 0);
+        let context = codec::decode("contexts", value.value())?;
+        found.push((agent.map(WorkerId::from_u128), context));
+    }
+    Ok(found)
+}
+
+/// Forgets what the agent goes on with.
+pub fn delete(tx: &WriteTx, session: SessionId, agent: Option<WorkerId>) -> Result<(), StoreError> {
+    tx.table(CONTEXTS)?.remove(key(session, agent))?;
+    Ok(())
+}
+
 /// Forgets the contexts of a chat.
 pub fn delete_all(tx: &WriteTx, session: SessionId) -> Result<(), StoreError> {
     let id = session.as_u128();

@@ -42,6 +42,13 @@ pub(super) struct Known {
     agent: Arc<Agent>,
 }
 
+impl Known {
+    /// Nothing more is done for whoever holds it: what it waits for is given up.
+    pub(super) fn end(&self) {
+        self.agent.over.cancel();
+    }
+}
+
 /// Keeps a token good until it is dropped.
 pub(super) struct Issued<'a> {
     supervisor: &'a Supervisor,

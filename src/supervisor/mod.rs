@@ -4,6 +4,7 @@
 //! it was queued. Must never know HTTP. Start reading at [`Supervisor`], then [`run`]; [`routing::route`] stands alone.
 
 mod agents;
+mod consult;
 mod matching;
 mod permission;
 mod remembered;
@@ -16,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -126,6 +127,9 @@ pub struct Supervisor {
     ended: watch::Sender<u64>,
     held: AtomicBool,
     closing: CancellationToken,
+    /// Who waits for an answer.
+    waiters: Mutex<consult::Waiters>,
+    itself: Weak<Supervisor>,
 }
 
 /// A running execution, as the supervisor's callers see it.
@@ -158,7 +162,7 @@ pub enum Cancelled {
 impl Supervisor {
     /// A supervisor that does nothing yet; `held` until [`Supervisor::release`].
     pub fn new(parts: Parts, held: bool) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|itself| Self {
             parts,
             running: Mutex::default(),
             seen: Mutex::default(),
@@ -166,6 +170,8 @@ impl Supervisor {
             ended: watch::Sender::new(0),
             held: AtomicBool::new(held),
             closing: CancellationToken::new(),
+            waiters: Mutex::default(),
+            itself: itself.clone(),
         })
     }
 
@@ -173,6 +179,7 @@ impl Supervisor {
     pub async fn supervise(self: Arc<Self>) {
         self.count_usage().await;
         self.settle().await;
+        self.forget_unasked().await;
         tokio::join!(self.run_the_queue(), self.schedule());
     }
 
@@ -307,6 +314,9 @@ impl Supervisor {
             }
             is_first
         });
+        if let Some(known) = &entry.known {
+            known.end();
+        }
         true
     }
 
@@ -337,7 +347,8 @@ impl Supervisor {
     /// The next execution whose worker and chat are free, entered as running.
     fn take_next(&self) -> Result<Option<Next>, StoreError> {
         let mut running = self.running();
-        if self.closing.is_cancelled() || running.len() >= self.parts.limits.concurrent_max {
+        let busy = running.len() - self.waiting(&running);
+        if self.closing.is_cancelled() || busy >= self.parts.limits.concurrent_max {
             return Ok(None);
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

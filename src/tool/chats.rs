@@ -1,24 +1,34 @@
 //! Chats: say something in one, let one begin afresh, see what ran.
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::beneath::{Beneath, RelativePath};
 use super::workers::find;
 use super::{
     Access, Authority, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, parse,
 };
+use crate::attachment;
 use crate::command::{ClearSession, SendNotice};
+use crate::data_dir::make_dir;
+use crate::journal::error::is_storage_full;
 use crate::model::limits::MESSAGE_BYTES_MAX;
 use crate::model::text::{free_text, truncated};
-use crate::model::{ExecutionStatus, Ids, Media, SessionId};
+use crate::model::{ExecutionStatus, Ids, Media, MessageId, SessionId};
 use crate::store::executions::{self, Filter, Order};
+use crate::store::{pruned, sessions};
 
 /// Executions that one call lists.
 pub const LISTED_MAX: usize = 100;
 /// What is shown of a question, bytes.
 const ASKED_BYTES_MAX: usize = 120;
 
-const SESSION: Param = Param::optional(
+pub(super) const SESSION: Param = Param::optional(
     "session_id",
     Kind::Text,
     "The chat; without it the one that this is called in.",
@@ -34,7 +44,7 @@ pub const SEND: Tool = Tool {
         Param::optional(
             "media_path",
             Kind::Text,
-            "A file to attach: the path that the upload to this chat answered.",
+            "A file to attach: its path in the work directory, or the one that the upload to this chat answered.",
         ),
         SESSION,
     ],
@@ -103,7 +113,7 @@ pub struct Ran {
 }
 
 /// The chat that is meant. An agent reaches its own alone.
-fn session(cx: &Context, wanted: Option<&str>) -> Result<SessionId, ToolError> {
+pub(super) fn session(cx: &Context, wanted: Option<&str>) -> Result<SessionId, ToolError> {
     let id = match wanted {
         Some(text) => text
             .parse()
@@ -159,28 +169,94 @@ async fn send(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
     Ok(ToolOutput::new("sent", &sent))
 }
 
-/// A file that was uploaded to the chat; links do not count.
+/// A file of the work directory, copied to the chat, or one that was uploaded to it. Links do not count.
 async fn attached(cx: &Context, session_id: SessionId, path: String) -> Result<Media, ToolError> {
-    let directory = cx.shared.data.uploads(session_id);
+    let exists = cx.shared.store.read(|tx| sessions::get(tx, session_id))?;
+    if exists.is_none() {
+        return Err(ToolError::NotFound("there is no such chat".to_owned()));
+    }
+    let cx = cx.clone();
     blocking(move || {
-        let path = std::path::Path::new(&path);
-        let found = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .filter(|name| path.parent() == Some(directory.as_path()) && !name.starts_with('.'))
-            .zip(std::fs::symlink_metadata(path).ok())
-            .filter(|(_, metadata)| metadata.is_file());
-        let (name, metadata) = found.ok_or_else(|| {
-            ToolError::NotFound("\"media_path\" is no file that was uploaded to this chat".into())
-        })?;
-        let kind = mime_guess::from_path(name).first_or_octet_stream();
-        Ok(Media {
-            name: name.to_owned(),
-            size: metadata.len(),
-            content_type: kind.to_string(),
-        })
+        let path = Path::new(&path);
+        let uploads = cx.shared.data.uploads(session_id);
+        if path.parent() == Some(uploads.as_path()) {
+            return uploaded(path);
+        }
+        let inside = path.strip_prefix(&cx.work_dir).unwrap_or(path);
+        copied(&cx, session_id, &inside.to_string_lossy(), &uploads)
     })
     .await
+}
+
+fn uploaded(path: &Path) -> Result<Media, ToolError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let found = name
+        .filter(|name| !name.starts_with('.'))
+        .zip(fs::symlink_metadata(path).ok())
+        .filter(|(_, metadata)| metadata.is_file());
+    let (name, metadata) = found.ok_or_else(|| {
+        ToolError::NotFound("\"media_path\" is no file that was uploaded to this chat".into())
+    })?;
+    Ok(attachment::media(name.to_owned(), metadata.len()))
+}
+
+/// Copies a file of the work directory to the files of the chat; it is there, synced, when this returns.
+fn copied(
+    cx: &Context,
+    session_id: SessionId,
+    path: &str,
+    uploads: &Path,
+) -> Result<Media, ToolError> {
+    let relative = RelativePath::parse(path)?;
+    let (file, stat) = Beneath::open(&cx.work_dir)?.file(&relative)?;
+    let bytes_max = cx.shared.upload_bytes_max;
+    if u64::try_from(stat.st_size).is_ok_and(|size| size > bytes_max) {
+        return Err(ToolError::Refused(format!(
+            "an attachment has at most {bytes_max} bytes"
+        )));
+    }
+    let failed = |error: io::Error| match is_storage_full(&error) {
+        true => ToolError::Unavailable("the disk is full".to_owned()),
+        false => ToolError::Failed(format!("the file could not be attached: {error}")),
+    };
+    let id: MessageId = Ids.next();
+    let partial = Partial(
+        cx.shared
+            .data
+            .incoming()
+            .join(format!("{}{id}", attachment::PARTIAL_PREFIX)),
+    );
+    let mut copy = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial.0)
+        .map_err(failed)?;
+    // It may grow while it is read.
+    let size = io::copy(&mut file.take(bytes_max), &mut copy).map_err(failed)?;
+    copy.sync_all().map_err(failed)?;
+    make_dir(uploads).map_err(|error| ToolError::Failed(error.to_string()))?;
+    let removed = |name: &str| {
+        cx.shared
+            .store
+            .read(|tx| pruned::upload(tx, session_id, name))
+    };
+    // Messages still speak of what was removed by its name.
+    let is_free = |name: &str| matches!(removed(name), Ok(None));
+    let name = attachment::safe_name(path);
+    let name = attachment::place(&partial.0, uploads, &name, is_free).map_err(failed)?;
+    let directory = File::open(uploads).map_err(failed)?;
+    directory.sync_all().map_err(failed)?;
+    Ok(attachment::media(name, size))
+}
+
+/// A copy that is not in its place; dropped, it leaves nothing behind.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 #[derive(Deserialize)]

@@ -61,11 +61,14 @@ impl Hive {
             guards: Arc::new(Guards::running("/nonexistent".into())),
             environment: Default::default(),
             command_timeout: Duration::from_secs(10),
+            upload_bytes_max: 1 << 20,
+            runner: Default::default(),
         };
         Self {
             cx: Context {
                 shared: Arc::new(shared),
                 authority: Authority::Account,
+                execution_id: None,
                 worker_id: None,
                 session_id: None,
                 temp_dir: work_dir.clone(),

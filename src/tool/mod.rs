@@ -7,22 +7,27 @@
 pub mod beneath;
 pub mod chats;
 pub mod command;
+pub mod consult;
+pub mod contexts;
 pub mod edit;
 pub mod error;
 pub mod fetch;
 pub mod files;
+pub mod memory;
 pub mod notes;
 pub mod params;
 pub mod permission;
 pub mod preview;
+pub mod runner;
 pub mod search;
 pub mod staffing;
 pub mod system;
+pub mod tasks;
 pub mod workers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -34,11 +39,12 @@ use tokio_util::sync::CancellationToken;
 pub use error::ToolError;
 pub use params::{Kind, Param};
 pub use permission::{Decision, Permissions};
+pub use runner::Runner;
 
 use crate::data_dir::DataDir;
 use crate::guard::{Granted, Guards};
 use crate::journal::Journal;
-use crate::model::{Millis, SessionId, WorkerId};
+use crate::model::{ExecutionId, Millis, SessionId, WorkerId};
 use crate::store::Store;
 
 /// What a tool does to the world; whoever offers it may ask before the last two.
@@ -110,6 +116,16 @@ pub static ALL: &[&Tool] = &[
     &chats::SEND,
     &chats::CLEAR,
     &chats::EXECUTIONS,
+    &contexts::LIST,
+    &contexts::CLEAR,
+    &tasks::CREATE,
+    &tasks::LIST,
+    &tasks::CANCEL,
+    &tasks::COMPLETE,
+    &memory::SAVE,
+    &memory::GET,
+    &memory::DELETE,
+    &consult::ASK,
 ];
 
 /// The tool with this name.
@@ -160,6 +176,17 @@ pub struct Shared {
     pub environment: BTreeMap<String, String>,
     /// How long a program may run.
     pub command_timeout: Duration,
+    /// The largest file that is attached to a message.
+    pub upload_bytes_max: u64,
+    /// Who runs executions, once there is somebody.
+    pub runner: OnceLock<Weak<dyn Runner>>,
+}
+
+impl Shared {
+    fn runner(&self) -> Result<Arc<dyn Runner>, ToolError> {
+        let runner = self.runner.get().and_then(Weak::upgrade);
+        runner.ok_or_else(|| ToolError::Unavailable("nothing is run here".to_owned()))
+    }
 }
 
 /// Asks which engines there are, found or not.
@@ -192,6 +219,8 @@ pub struct Context {
     pub shared: Arc<Shared>,
     /// In whose name.
     pub authority: Authority,
+    /// The execution that it is called in; `None`: somebody outside calls.
+    pub execution_id: Option<ExecutionId>,
     /// The worker; `None` is the bee.
     pub worker_id: Option<WorkerId>,
     /// The chat.

@@ -48,8 +48,10 @@ async fn arguments_are_what_the_schema_says() {
             };
             args.insert(param.name.to_owned(), value);
         }
-        if args.contains_key("engine") {
-            args.insert("engine".to_owned(), json!("mine"));
+        for (name, word) in [("engine", "mine"), ("status", "completed")] {
+            if args.contains_key(name) {
+                args.insert(name.to_owned(), json!(word));
+            }
         }
         let answer = hive.call(tool, Value::Object(args.clone())).await;
         assert!(

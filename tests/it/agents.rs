@@ -31,16 +31,22 @@ impl Visit {
         let chat = user.chat_with(&worker).await;
         let execution = user.send(&chat, "visit").await;
         user.printed(&execution, "visiting").await;
-        let work_dir = server.data.join("workers").join(&worker);
+        let met = Self::met(server, &worker, &execution);
+        Self { chat, ..met }
+    }
+
+    /// An agent that is met in the middle of a turn without a chat.
+    pub fn met(server: &TestServer, worker: &str, execution: &str) -> Self {
+        let work_dir = server.data.join("workers").join(worker);
         let read = |name: &str| std::fs::read_to_string(work_dir.join(name)).unwrap();
         let url = read("url");
         let door = url.strip_prefix("http://").unwrap();
         Self {
             door: door.strip_suffix("/mcp").unwrap().parse().unwrap(),
             token: read("token"),
-            worker,
-            chat,
-            execution,
+            worker: worker.to_owned(),
+            chat: String::new(),
+            execution: execution.to_owned(),
             work_dir,
         }
     }
@@ -57,8 +63,12 @@ impl Visit {
 
     pub async fn rpc(&self, method: &str, params: Value) -> Answer {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        self.call(&body).send().await
+    }
+
+    pub fn call(&self, body: &Value) -> Call {
         let call = Call::new(self.door, Method::Post, "/mcp").bearer(&self.token);
-        call.json(&body).send().await
+        call.json(body)
     }
 
     /// Calls a tool; its result.
@@ -228,4 +238,184 @@ async fn an_agent_does_what_its_permissions_say() {
     assert_eq!(answer["error"]["code"], -32_602, "{answer}");
     let listed = eve.tool("list_workers", json!({})).await;
     assert!(said(&listed).1.contains("Eve"));
+}
+
+/// A file of its work directory becomes one of the chat; nothing else of the machine does.
+#[tokio::test]
+async fn an_agent_sends_files_of_its_work_directory() {
+    let server = TestServer::with(&engine::settings()).await;
+    let user = server.log_in().await;
+    let ada = Visit::begin(&server, &user, "Ada").await;
+    std::fs::create_dir(ada.work_dir().join("out")).unwrap();
+    std::fs::write(ada.work_dir().join("out/plot.txt"), "a plot").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", ada.work_dir().join("link")).unwrap();
+    let absolute = ada.work_dir().join("out/plot.txt");
+    for (path, name) in [
+        ("out/plot.txt", "plot.txt"),
+        (absolute.to_str().unwrap(), "plot-2.txt"),
+    ] {
+        let sent = ada.tool("send_message", json!({ "media_path": path }));
+        let sent = sent.await;
+        assert!(said(&sent).0, "{sent}");
+        let messages = user.messages(&ada.chat).await;
+        let media = &messages.last().unwrap()["media"][0];
+        assert_eq!(media["name"], name);
+        let url = media["url"].as_str().unwrap();
+        assert_eq!(user.get(url).await.expect(200).text(), "a plot");
+    }
+    let before = user.messages(&ada.chat).await.len();
+    let key = server.data.join("keys/signing.key");
+    for path in [
+        "link",
+        "/etc/passwd",
+        "../../keys/signing.key",
+        "out",
+        "none",
+        key.to_str().unwrap(),
+    ] {
+        let sent = ada
+            .tool("send_message", json!({ "media_path": path }))
+            .await;
+        assert!(!said(&sent).0, "{path}: {sent}");
+    }
+    assert_eq!(user.messages(&ada.chat).await.len(), before);
+}
+
+#[tokio::test]
+async fn an_agent_keeps_things_in_mind_for_itself_and_its_chat() {
+    let server = TestServer::with(&engine::settings()).await;
+    let user = server.log_in().await;
+    let ada = Visit::begin(&server, &user, "Ada").await;
+    let bob = Visit::begin(&server, &user, "Bob").await;
+    let tea = json!({ "key": "tea", "value": "green" });
+    let kept = ada.tool("save_memory", tea.clone()).await;
+    let own = format!("worker:{}", ada.worker);
+    assert_eq!(kept["structuredContent"]["scope"], own, "{kept}");
+    let here = json!({ "key": "topic", "value": "tea", "scope": "session" });
+    assert!(said(&ada.tool("save_memory", here).await).0);
+    let got = ada.tool("get_memory", json!({})).await;
+    let said_both = said(&got).1;
+    assert!(
+        said_both.contains("green") && said_both.contains("topic"),
+        "{got}"
+    );
+    for scope in [
+        "global".to_owned(),
+        own.clone(),
+        format!("session:{}", ada.chat),
+        "moon".to_owned(),
+    ] {
+        let mut foreign = tea.clone();
+        foreign["scope"] = json!(scope);
+        let refused = bob.tool("save_memory", foreign).await;
+        assert!(!said(&refused).0, "{scope}: {refused}");
+    }
+    let stolen = json!({ "key": "tea", "scope": own });
+    assert!(!said(&bob.tool("get_memory", stolen.clone()).await).0);
+    assert!(!said(&bob.tool("delete_memory", stolen).await).0);
+    assert!(said(&ada.tool("delete_memory", json!({ "key": "tea" })).await).0);
+    let again = ada.tool("delete_memory", json!({ "key": "tea" })).await;
+    assert!(!said(&again).0, "{again}");
+}
+
+#[tokio::test]
+async fn an_agent_plans_its_own_tasks() {
+    let server = TestServer::with(&engine::settings()).await;
+    let user = server.log_in().await;
+    let ada = Visit::begin(&server, &user, "Ada").await;
+    let bob = Visit::begin(&server, &user, "Bob").await;
+    let later = json!({ "instruction": "say later", "delay_s": 3600 });
+    let planned = ada.tool("create_task", later.clone()).await;
+    let task = planned["structuredContent"].clone();
+    assert_eq!(task["type"], "countdown", "{planned}");
+    assert_eq!(
+        (&task["worker_id"], &task["session_id"]),
+        (&json!(ada.worker), &json!(ada.chat))
+    );
+    let again =
+        json!({ "instruction": "say hi", "cron_expr": "0 9 * * 1-5", "timezone": "Europe/Berlin" });
+    let daily = ada.tool("create_task", again).await;
+    let daily = daily["structuredContent"]["id"].clone();
+    for (what, bad) in [
+        (
+            "a cron that never comes",
+            json!({ "instruction": "x", "cron_expr": "0 0 30 2 *" }),
+        ),
+        (
+            "both",
+            json!({ "instruction": "x", "cron_expr": "* * * * *", "delay_s": 5 }),
+        ),
+        ("nothing to do", json!({ "instruction": " " })),
+        (
+            "somebody else",
+            json!({ "instruction": "x", "worker_id": bob.worker }),
+        ),
+        (
+            "another chat",
+            json!({ "instruction": "x", "session_id": bob.chat }),
+        ),
+    ] {
+        let refused = ada.tool("create_task", bad).await;
+        assert!(!said(&refused).0, "{what}: {refused}");
+    }
+    let listed = ada
+        .tool("list_tasks", json!({ "worker_id": ada.worker }))
+        .await;
+    assert_eq!(
+        listed["structuredContent"]["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    for id in [&task["id"], &json!("nonsense")] {
+        let refused = bob.tool("cancel_task", json!({ "task_id": id })).await;
+        assert!(!said(&refused).0, "{refused}");
+    }
+    let cancelled = ada
+        .tool("cancel_task", json!({ "task_id": task["id"] }))
+        .await;
+    assert_eq!(cancelled["structuredContent"]["status"], "cancelled");
+    let done = ada
+        .tool("mark_task_complete", json!({ "task_id": daily }))
+        .await;
+    assert_eq!(done["structuredContent"]["status"], "completed", "{done}");
+    let twice = ada
+        .tool("mark_task_complete", json!({ "task_id": daily }))
+        .await;
+    assert!(!said(&twice).0, "{twice}");
+    // What it does now is no task.
+    assert!(!said(&ada.tool("mark_task_complete", json!({})).await).0);
+}
+
+#[tokio::test]
+async fn contexts_are_listed_and_cleared_one_by_one() {
+    let server = TestServer::with(&engine::settings()).await;
+    let user = server.log_in().await;
+    let (worker, chat) = user.chat_with_engine("Ada", "fake-events").await;
+    user.ask(&chat, "tools").await;
+    let call = async |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        user.post("/mcp", &body).await.expect(200).json()["result"].clone()
+    };
+    let here = json!({ "session_key": chat });
+    let listed = call("list_session_contexts", here.clone()).await;
+    let found = &listed["structuredContent"]["items"][0];
+    assert_eq!(found["worker"], "Ada", "{listed}");
+    assert_eq!(found["engine_session_id"], "engine-session-1");
+    let bees = json!({ "session_id": chat, "worker_id": "bee" });
+    assert!(said(&call("clear_worker_session", bees).await).0);
+    let listed = call("list_session_contexts", here.clone()).await;
+    assert_eq!(
+        listed["structuredContent"]["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let its = json!({ "session_id": chat, "worker_id": worker });
+    assert!(said(&call("clear_worker_session", its).await).0);
+    let listed = call("list_session_contexts", here).await;
+    assert_eq!(listed["structuredContent"]["items"], json!([]));
 }

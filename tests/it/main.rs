@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod confinement;
 mod conformance;
+mod consult;
 mod conventions;
 mod copies;
 mod crash;

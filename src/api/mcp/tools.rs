@@ -11,7 +11,7 @@ use crate::tool::{self, Access, Authority, Context, Tool};
 use serde_json::{Value, json};
 
 /// What is offered. Files and programs are a worker's own, and whoever calls from outside has no work directory.
-const OFFERED: [&str; 20] = [
+const OFFERED: [&str; 21] = [
     "list_workers",
     "get_worker",
     "create_worker",
@@ -32,17 +32,19 @@ const OFFERED: [&str; 20] = [
     "search_knowledge",
     "get_system_overview",
     "list_executions",
+    "ask_worker",
 ];
 
 /// Here a worker is `worker_id`, as everywhere in the API; an agent's own tools take its name first.
 const WORKER: (&str, &str) = ("worker", "worker_id");
+/// What OpenBee calls a chat; it is understood, too.
+const SESSION: (&str, &str) = ("session_id", "session_key");
 
 fn scope(tool: &Tool) -> &'static str {
     match (tool.name, tool.access) {
         (_, Access::Read) => "read",
-        ("send_message" | "clear_session" | "clear_worker_session", _) | (_, Access::Send) => {
-            "chat"
-        }
+        ("send_message" | "clear_session" | "clear_worker_session" | "ask_worker", _)
+        | (_, Access::Send) => "chat",
         (_, Access::Write | Access::Run) => "admin",
     }
 }
@@ -102,6 +104,7 @@ pub(super) async fn call(
     let cx = Context {
         shared: app.tools.clone(),
         authority: Authority::Account,
+        execution_id: None,
         worker_id: None,
         session_id: None,
         work_dir: directory.clone(),
@@ -132,6 +135,7 @@ pub(super) async fn call_of_agent(
     let cx = Context {
         shared: app.tools.clone(),
         authority: Authority::Agent,
+        execution_id: Some(agent.execution_id),
         worker_id: agent.worker_id,
         session_id: agent.session_id,
         work_dir: agent.work_dir.clone(),
@@ -154,12 +158,13 @@ fn refused(why: &str) -> Value {
 }
 
 async fn done(cx: &Context, tool: &Tool, mut arguments: Value) -> Value {
-    let (ours, theirs) = WORKER;
-    if tool.params.iter().any(|param| param.name == ours)
-        && let Some(given) = arguments.as_object_mut()
-        && let Some(worker) = given.remove(theirs)
-    {
-        given.insert(ours.to_owned(), worker);
+    for (ours, theirs) in [WORKER, SESSION] {
+        if tool.params.iter().any(|param| param.name == ours)
+            && let Some(given) = arguments.as_object_mut()
+            && let Some(value) = given.remove(theirs)
+        {
+            given.insert(ours.to_owned(), value);
+        }
     }
     match tool.call(cx, arguments).await {
         Ok(output) => {

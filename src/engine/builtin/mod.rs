@@ -56,6 +56,7 @@ impl Engine for Builtin {
                 shared: Arc::clone(&self.shared),
                 // It does what the message says, word by word, and has no ideas of its own.
                 authority: Authority::Account,
+                execution_id: Some(turn.execution_id),
                 worker_id: turn.worker_id,
                 session_id: turn.session_id,
                 work_dir: turn.work_dir.clone(),

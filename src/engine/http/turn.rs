@@ -86,6 +86,7 @@ impl<'a> Talk<'a> {
         let cx = Context {
             shared: Arc::clone(shared),
             authority: Authority::Agent,
+            execution_id: Some(turn.execution_id),
             worker_id: turn.worker_id,
             session_id: turn.session_id,
             work_dir: turn.work_dir.clone(),
