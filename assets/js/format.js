@@ -79,9 +79,12 @@ export function usage(u) {
   const parts = [];
   if (u.input_tokens) parts.push(t('usage.in', { n: compact(u.input_tokens) }));
   if (u.output_tokens) parts.push(t('usage.out', { n: compact(u.output_tokens) }));
-  if (u.cost_usd) parts.push(`$${u.cost_usd < 0.01 ? u.cost_usd.toFixed(4) : u.cost_usd.toFixed(2)}`);
+  if (u.cost_usd) parts.push(money(u.cost_usd));
   return parts.join(' · ');
 }
+
+/** `$0.0042`, `$1.20` */
+export const money = (usd) => `$${usd > 0 && usd < 0.01 ? usd.toFixed(4) : usd.toFixed(2)}`;
 
 const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const compact = (n) => compactFormat.format(n);

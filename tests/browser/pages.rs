@@ -287,3 +287,83 @@ async fn the_settings_show_what_is_and_change_what_can_be() {
     browser.until("document.querySelector('.health')").await;
     browser.has_no_complaints().await;
 }
+
+#[tokio::test]
+async fn a_worker_is_tried_copied_and_deleted() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    browser.click("a[href='/workers']").await;
+    browser.click(".page-head .button.primary").await;
+    browser.type_into("dialog input[name=name]", "Ada").await;
+    browser.click("dialog summary").await;
+    choose(&browser, "select[name=permissions]", "read_only").await;
+    browser
+        .until("document.querySelector('dialog').textContent.includes('It changes nothing and runs nothing')")
+        .await;
+    browser
+        .until("document.querySelector('select[name=engine] option[value=builtin]')")
+        .await;
+    choose(&browser, "select[name=engine]", "builtin").await;
+    browser.click("dialog .also").await;
+    // In a chat of its own, answered by nobody else.
+    browser
+        .until("location.pathname.startsWith('/chats/') && document.querySelector('.reply-name')?.textContent === 'Ada'")
+        .await;
+    browser
+        .until("document.querySelector('.stop-button')?.hidden")
+        .await;
+    let user = client(&server).await;
+    let workers = user.read("/api/workers").await;
+    assert_eq!(
+        (&workers[0]["permissions"], &workers[0]["engine"]),
+        (&json!("read_only"), &json!("builtin"))
+    );
+
+    browser.click("a[href='/workers']").await;
+    browser
+        .until("document.querySelector('.worker-card .last-run .badge-completed')")
+        .await;
+    browser.click(".worker-card .worker-top .icon-button").await;
+    pick(&browser, "Copy").await;
+    browser
+        .until("document.querySelector('dialog input[name=name]')?.value === 'Ada (copy)'")
+        .await;
+    browser.click("dialog .primary").await;
+    browser
+        .until("document.querySelectorAll('.worker-card').length === 2")
+        .await;
+    let workers = user.read("/api/workers").await;
+    assert_eq!(workers[0]["permissions"], json!("read_only"));
+    assert_ne!(workers[0]["work_dir"], workers[1]["work_dir"]);
+
+    // Changed elsewhere, it changes here.
+    let path = format!("/api/workers/{}", workers[0]["id"].as_str().unwrap());
+    user.put(&path, &json!({ "name": "Alan" }))
+        .await
+        .expect(200);
+    browser
+        .until("[...document.querySelectorAll('.worker-name')].some((name) => name.textContent === 'Alan')")
+        .await;
+
+    close_notices(&browser).await;
+    browser
+        .click(".worker-card:nth-child(2) .worker-top .icon-button")
+        .await;
+    pick(&browser, "Delete").await;
+    browser.click("dialog .check input").await;
+    browser.click("dialog .button.danger").await;
+    browser
+        .until("document.querySelectorAll('.worker-card').length === 1")
+        .await;
+    assert!(!std::path::Path::new(workers[0]["work_dir"].as_str().unwrap()).exists());
+
+    // The bee has a form, too.
+    browser.click(".bee-card button").await;
+    browser
+        .type_into("dialog textarea[name=memory]", "Be brief.")
+        .await;
+    browser.click("dialog .primary").await;
+    browser.until("!document.querySelector('dialog')").await;
+    assert_eq!(user.read("/api/bee").await["memory"], "Be brief.");
+    browser.has_no_complaints().await;
+}

@@ -111,19 +111,19 @@ export function confirmDialog({ title, text, action, run }) {
 
 /**
  * A dialog around a form.
- * @param {{title: string, body: Node[], submit: string, onSubmit: (data: FormData) => Promise<void>, wide?: boolean}} options
- *   `onSubmit` closes by returning; throwing keeps it open
+ * @param {{title: string, body: Node[], submit: string, also?: string, wide?: boolean,
+ *          onSubmit: (form: HTMLFormElement, isAlso: boolean) => Promise<void|false>}} options
+ *   `onSubmit` closes by returning; throwing, or false, keeps it open. `also` is the label of a second way to submit
  */
-export function formDialog({ title, body, submit, onSubmit, wide }) {
+export function formDialog({ title, body, submit, also, onSubmit, wide }) {
   const formId = uid('form');
-  const go = actionButton(
-    submit,
-    async () => {
-      if ((await onSubmit(form)) !== false) dialog.close();
-    },
-    { type: 'submit' },
-  );
+  const run = async (isAlso) => {
+    if ((await onSubmit(form, isAlso)) !== false) dialog.close();
+  };
+  const go = actionButton(submit, () => run(false), { type: 'submit' });
   go.setAttribute('form', formId);
+  // Not a way to submit: Enter in a field is for the first of those.
+  const other = also && actionButton(also, () => run(true), { kind: 'also' });
   const form = h(
     'form',
     {
@@ -144,6 +144,6 @@ export function formDialog({ title, body, submit, onSubmit, wide }) {
     { class: 'button', type: 'button', on: { click: () => dialog.close() } },
     t('common.cancel'),
   );
-  const dialog = openDialog({ title, body: form, actions: [cancel, go], wide });
+  const dialog = openDialog({ title, body: form, actions: [other, cancel, go].filter(Boolean), wide });
   return dialog;
 }

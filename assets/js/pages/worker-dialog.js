@@ -2,47 +2,25 @@
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
-import { dropWorker, putWorker, randomKey } from '../store.js';
+import { dropWorker, putWorker, randomKey, store } from '../store.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
-import { field, select, showFieldErrors, textArea } from '../components/field.js';
+import { engineField } from '../components/engine-field.js';
+import { field, showFieldErrors, textArea } from '../components/field.js';
 import { memorySection } from '../components/memory-list.js';
-import { toast } from '../components/toast.js';
-
-/** Offered while the server does not say which engines there are. */
-const KNOWN_ENGINES = ['builtin', 'claude', 'codex', 'opencode'];
-
-async function engineOptions(current) {
-  let engines = [];
-  try {
-    engines = await api.get('/api/engines');
-  } catch (error) {
-    if (error.status !== 404) throw error;
-    engines = KNOWN_ENGINES.map((name) => ({ name, found: true }));
-  }
-  const options = [{ value: 'auto', label: t('workers.engine.auto') }];
-  for (const { name, found } of engines) {
-    if (name !== 'auto')
-      options.push({ value: name, label: found === false ? t('workers.engine.missing', { name }) : name });
-  }
-  if (current && !options.some((o) => o.value === current)) options.push({ value: current, label: current });
-  return options;
-}
+import { allowedList, confinementWords, permissionField } from '../components/permission-field.js';
+import { toast, toastError } from '../components/toast.js';
+import { tryAgent } from './try-agent.js';
 
 /** What the server can read as a time at all; what it allows, it says itself. */
 const isTimeout = (n) => Number.isInteger(n) && n > 0 && n < 2 ** 32;
 
-/** Opens the form for a new worker (`null`) or an existing one. */
-export async function workerDialog(worker) {
-  let options = [{ value: worker?.engine ?? 'auto', label: worker?.engine ?? t('workers.engine.auto') }];
-  try {
-    options = await engineOptions(worker?.engine);
-  } catch {
-    /* the form still works with what the worker has */
-  }
+/** Opens the form for a new worker (`null`, which may begin as a copy of another) or an existing one. */
+export function workerDialog(worker, { copyOf = null } = {}) {
+  const shown = worker ?? (copyOf && { ...copyOf, name: copyName(copyOf.name), work_dir: '' });
   const name = field({
     label: t('workers.name'),
     name: 'name',
-    value: worker?.name ?? '',
+    value: shown?.name ?? '',
     hint: t('workers.nameHint'),
     attrs: { maxlength: 100, autocomplete: 'off', required: true },
   });
@@ -51,25 +29,26 @@ export async function workerDialog(worker) {
     name: 'description',
     optional: true,
     hint: t('workers.descriptionHint'),
-    control: textArea({ value: worker?.description ?? '', rows: 2 }),
+    control: textArea({ value: shown?.description ?? '', rows: 2 }),
   });
   const memory = field({
     label: t('workers.memory'),
     name: 'memory',
     optional: true,
     hint: t('workers.memoryHint'),
-    control: textArea({ value: worker?.memory ?? '', rows: 4 }),
+    control: textArea({ value: shown?.memory ?? '', rows: 4 }),
   });
-  const engine = field({
-    label: t('workers.engine'),
-    name: 'engine',
-    control: select(options, worker?.engine ?? 'auto'),
+  const engine = engineField(shown?.engine);
+  const permissions = permissionField(shown?.permissions);
+  const confined = h('p', { class: 'field-hint' });
+  engine.onChange((found) => {
+    confined.textContent = confinementWords(found);
   });
   const model = field({
     label: t('workers.model'),
     name: 'model',
     optional: true,
-    value: worker?.model ?? '',
+    value: shown?.model ?? '',
     hint: t('workers.modelHint'),
     attrs: { autocomplete: 'off', spellcheck: 'false' },
   });
@@ -77,7 +56,7 @@ export async function workerDialog(worker) {
     label: t('workers.workDir'),
     name: 'work_dir',
     optional: true,
-    value: worker?.work_dir ?? '',
+    value: shown?.work_dir ?? '',
     hint: t('workers.workDirHint'),
     attrs: { autocomplete: 'off', spellcheck: 'false', class: 'input mono' },
   });
@@ -85,15 +64,23 @@ export async function workerDialog(worker) {
     label: t('workers.timeout'),
     name: 'timeout_s',
     optional: true,
-    value: worker?.timeout_s ?? '',
+    value: shown?.timeout_s ?? '',
     attrs: { inputmode: 'numeric', autocomplete: 'off' },
   });
-  const fields = { name, description, memory, engine, model, work_dir: workDir, timeout_s: timeout };
+  const fields = { name, description, memory, engine, model, permissions, work_dir: workDir, timeout_s: timeout };
   const advanced = h(
     'details',
-    { class: 'more-fields', open: Boolean(worker) },
+    { class: 'more-fields', open: Boolean(shown) },
     h('summary', null, t('workers.advanced')),
-    h('div', { class: 'form' }, h('div', { class: 'form-pair' }, engine.el, model.el), workDir.el, timeout.el),
+    h(
+      'div',
+      { class: 'form' },
+      h('div', { class: 'form-pair' }, engine.el, model.el),
+      h('div', null, permissions.el, confined),
+      worker && allowedList(`/api/workers/${worker.id}`, worker.always_allowed ?? []),
+      workDir.el,
+      timeout.el,
+    ),
   );
 
   formDialog({
@@ -101,7 +88,9 @@ export async function workerDialog(worker) {
     wide: true,
     body: [name.el, description.el, memory.el, worker && memorySection(`worker:${worker.id}`), advanced],
     submit: worker ? t('common.save') : t('workers.create'),
-    async onSubmit() {
+    also: t(worker ? 'workers.saveAndTry' : 'workers.createAndTry'),
+    async onSubmit(_form, isToBeTried) {
+      let saved;
       const body = readFields(fields);
       if (!body.name) {
         name.setError(t('workers.nameMissing'));
@@ -116,7 +105,7 @@ export async function workerDialog(worker) {
         return false;
       }
       try {
-        await save(worker, body);
+        saved = await save(worker, body, !isToBeTried);
       } catch (error) {
         if (showFieldErrors(error, fields)) {
           openAround(advanced);
@@ -132,6 +121,7 @@ export async function workerDialog(worker) {
         }
         throw error;
       }
+      if (isToBeTried) await tryAgent(saved.id, saved.name).catch(toastError);
     },
   });
 
@@ -145,6 +135,10 @@ export async function workerDialog(worker) {
     // An absent field stays as it is; 0 takes the limit away.
     if (body.timeout_s === null && worker?.timeout_s) body.timeout_s = 0;
     for (const key of ['description', 'memory', 'engine', 'model', 'work_dir']) body[key] = all[key].input.value.trim();
+    body.permissions = all.permissions.input.value;
+    // Nothing said is the usual mode, and automatic.
+    if (body.permissions === permissions.usual && !worker?.permissions) body.permissions = '';
+    if (body.engine === 'auto' && !worker?.engine) body.engine = '';
     // A patch: what was not touched is not sent, and a new worker leaves to the server what was left empty.
     for (const [key, value] of Object.entries(body)) {
       if (key === 'name' && !worker) continue;
@@ -155,12 +149,22 @@ export async function workerDialog(worker) {
   }
 }
 
-async function save(worker, body) {
+async function save(worker, body, isTold) {
   const saved = worker
     ? await api.put(`/api/workers/${worker.id}`, body)
     : await api.postOnce('/api/workers', body, randomKey());
   putWorker(saved);
-  toast(t(worker ? 'workers.saved' : 'workers.created', { name: saved.name }), { kind: 'ok' });
+  if (isTold) toast(t(worker ? 'workers.saved' : 'workers.created', { name: saved.name }), { kind: 'ok' });
+  return saved;
+}
+
+/** A name that no worker has. */
+function copyName(name) {
+  const taken = new Set([...store.workers.values()].map((w) => w.name.toLowerCase()));
+  for (let n = 1; ; n += 1) {
+    const copy = n === 1 ? t('workers.copyName', { name }) : t('workers.copyNameN', { name, n });
+    if (!taken.has(copy.toLowerCase())) return copy;
+  }
 }
 
 /** Asks, and says what happens to the directory. */

@@ -1,15 +1,22 @@
 /** Workers: a card each, with what they are doing now. */
-import { h, reconcile, replace, setText } from '../dom.js';
+import { h, reconcile, replace, setText, slot } from '../dom.js';
 import { t } from '../strings.js';
+import * as api from '../api.js';
 import { icon } from '../icons.js';
-import { store, on, loadWorkers } from '../store.js';
+import { fullTime, money, startedAgo } from '../format.js';
+import { store, on, loadWorkers, putExecution, isFinal } from '../store.js';
 import { pageHead } from '../components/page-head.js';
 import { avatar } from '../components/avatar.js';
-import { workerBadge, emptyState } from '../components/status.js';
+import { executionBadge, workerBadge, emptyState } from '../components/status.js';
 import { attachMenu } from '../components/menu.js';
 import { toastError } from '../components/toast.js';
 import { navigate } from '../router.js';
+import { beeDialog } from './bee-dialog.js';
 import { workerDialog, deleteWorkerDialog } from './worker-dialog.js';
+
+/** Workers whose last run is asked for, when the console has not met it. */
+const LAST_RUNS_MAX = 50;
+const TICK_MS = 30_000;
 
 /** @returns {object} a page */
 export function workersPage() {
@@ -21,11 +28,12 @@ export function workersPage() {
   );
   const grid = h('ul', { class: 'card-grid' });
   const empty = h('div', { class: 'empty-slot' });
+  const bee = beeCard();
   const el = h(
     'main',
     { class: 'page', id: 'main', tabindex: -1 },
     head.el,
-    h('div', { class: 'page-body' }, h('p', { class: 'page-lead muted' }, t('workers.lead')), grid, empty),
+    h('div', { class: 'page-body' }, h('p', { class: 'page-lead muted' }, t('workers.lead')), grid, empty, bee.el),
   );
 
   function render() {
@@ -51,10 +59,102 @@ export function workersPage() {
     el.querySelector('.page-lead').hidden = isEmpty;
   }
 
-  const offs = [on('workers', render), on('gap', () => loadWorkers().catch(toastError))];
+  /** The last runs that the console has not met, each asked for once. */
+  async function meetLastRuns() {
+    const met = new Set([...store.executions.values()].map((e) => e.worker_id));
+    const unmet = [...store.workers.keys()].filter((id) => !met.has(id)).slice(0, LAST_RUNS_MAX);
+    const asked = unmet.map(async (id) => {
+      const [last] = await api.get(`/api/workers/${encodeURIComponent(id)}/executions?limit=1`);
+      if (last) putExecution(last);
+    });
+    // A card without its last run is still a card.
+    await Promise.allSettled(asked);
+  }
+
+  const load = () => loadWorkers().then(meetLastRuns).catch(toastError);
+  const offs = [on('workers', render), on('executions', render), on('gap', () => Promise.all([load(), bee.load()]))];
+  const tick = setInterval(render, TICK_MS);
   render();
-  loadWorkers().catch(toastError);
-  return { el, title: () => t('workers.title'), destroy: () => offs.forEach((off) => off()) };
+  load();
+  return {
+    el,
+    title: () => t('workers.title'),
+    destroy() {
+      offs.forEach((off) => off());
+      clearInterval(tick);
+    },
+  };
+}
+
+/** What a worker (`null` is the bee) does, or did last. */
+function lastRunOf(workerId) {
+  let last = null;
+  for (const e of store.executions.values()) {
+    if (e.worker_id !== workerId) continue;
+    const isLater = !last || (isFinal(last.status) === isFinal(e.status) ? e.id > last.id : isFinal(last.status));
+    if (isLater && e.status !== 'pending') last = e;
+  }
+  return last;
+}
+
+/** The line that says so; the run is a click away. */
+function lastRun(execution) {
+  if (!execution) return h('span', { class: 'muted' }, t('workers.noRun'));
+  const at = execution.started_at ?? execution.created_at;
+  return h(
+    'a',
+    { class: 'last-run', href: `/executions/${execution.id}`, data: { route: '' }, title: fullTime(at) },
+    h('span', { class: 'visually-hidden' }, t('workers.lastRun')),
+    executionBadge(execution),
+    h('span', { class: 'small muted' }, startedAgo(at)),
+  );
+}
+
+function lastRunSlot(el) {
+  const fill = slot(el);
+  return (workerId) => {
+    const e = lastRunOf(workerId);
+    const key = e && [e.id, e.status, e.error, store.stopping.has(e.id), startedAgo(e.started_at ?? e.created_at)];
+    fill(JSON.stringify(key), () => lastRun(e));
+  };
+}
+
+/** The bee, below the workers: always there, and not to be deleted. */
+function beeCard() {
+  let current = null;
+  const facts = h('p', { class: 'small muted' }, t('workers.bee'));
+  const edit = h(
+    'button',
+    {
+      class: 'button small',
+      type: 'button',
+      aria: { label: t('workers.editBee') },
+      on: { click: () => open().catch(toastError) },
+    },
+    icon('pencil'),
+    t('common.edit'),
+  );
+  const show = (bee) => {
+    current = bee;
+    setText(facts, [t('workers.bee'), [bee.engine, bee.model].filter(Boolean).join(' · ')].filter(Boolean).join(' '));
+  };
+  const load = async () => show(await api.get('/api/bee'));
+  async function open() {
+    // What may be answered with "always" changes elsewhere.
+    await load();
+    beeDialog(current, show);
+  }
+  load().catch(toastError);
+  return {
+    el: h(
+      'section',
+      { class: 'card section-head bee-card' },
+      avatar(null),
+      h('div', { class: 'section-name' }, h('h2', { class: 'section-title' }, t('chat.bee')), facts),
+      edit,
+    ),
+    load: () => load().catch(toastError),
+  };
 }
 
 function workerCard(worker) {
@@ -64,9 +164,12 @@ function workerCard(worker) {
   const badge = h('div', { class: 'worker-state' });
   const about = h('p', { class: 'worker-about' });
   const facts = h('div', { class: 'worker-facts small muted' });
+  const last = h('div', { class: 'worker-last' });
+  const fillLast = lastRunSlot(last);
   const more = h('button', { class: 'icon-button', type: 'button' }, icon('dots'));
   attachMenu(more, () => [
     { label: t('common.edit'), icon: 'pencil', run: () => workerDialog(current) },
+    { label: t('workers.copy'), icon: 'copy', run: () => workerDialog(null, { copyOf: current }) },
     { label: t('workers.runs'), icon: 'executions', run: () => navigate(`/executions?worker_id=${current.id}`) },
     { label: t('common.delete'), icon: 'trash', danger: true, run: () => deleteWorkerDialog(current) },
   ]);
@@ -87,6 +190,7 @@ function workerCard(worker) {
     { class: 'card worker-card' },
     h('div', { class: 'worker-top' }, face, h('div', { class: 'worker-id' }, name, badge), more),
     about,
+    last,
     facts,
     h('div', { class: 'row' }, chat, edit),
   );
@@ -102,11 +206,14 @@ function workerCard(worker) {
       workerBadge(next),
       next.queue_length > 0 && h('span', { class: 'small muted' }, t('workers.queue', { n: next.queue_length })),
     );
+    fillLast(next.id);
     setText(about, next.description || t('workers.noDescription'));
     about.classList.toggle('muted', !next.description);
     replace(
       facts,
-      [next.engine, next.model].filter(Boolean).map((fact) => h('span', null, fact)),
+      [next.engine, next.model, next.cost_today > 0 && t('workers.costToday', { cost: money(next.cost_today) })]
+        .filter(Boolean)
+        .map((fact) => h('span', null, fact)),
       next.work_dir && h('span', { class: 'path', title: next.work_dir }, next.work_dir),
     );
   };

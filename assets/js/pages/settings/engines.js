@@ -1,8 +1,9 @@
 /** The engines on this machine, and the one thing that mends each that cannot be used. */
 import { h } from '../../dom.js';
-import { has, t } from '../../strings.js';
+import { t } from '../../strings.js';
 import { icon } from '../../icons.js';
 import * as api from '../../api.js';
+import { engineState, engineWords, isReady } from '../../components/engine-field.js';
 import { stateBadge } from '../../components/status.js';
 import { actionButton } from '../../components/dialog.js';
 import { fetched, facts, snippet } from './parts.js';
@@ -28,20 +29,13 @@ export function enginesSection() {
   return { el: list.el };
 }
 
-/** Whether a turn given to it has a chance. */
-export const isReady = ({ found, signed_in }) => found && signed_in !== false;
-
 const byUse = (a, b) => isReady(b) - isReady(a) || b.found - a.found || a.name.localeCompare(b.name);
-
-/** What keeps an engine from being used, in a word. */
-export const engineState = (engine) =>
-  isReady(engine) ? 'ready' : engine.found && engine.signed_in === false ? 'signedOut' : 'missing';
 
 function engineCard(engine) {
   const state = engineState(engine);
   const models = engine.models ?? [];
   const more = models.length - MODELS_SHOWN_MAX;
-  const about = `settings.kind.${engine.name === 'local' ? 'local' : engine.kind}`;
+  const about = engineWords(engine);
   const known = [
     [t('settings.engine.version'), engine.version],
     [t('settings.engine.path'), engine.path && h('code', { class: 'path-full' }, engine.path)],
@@ -67,7 +61,7 @@ function engineCard(engine) {
         t(`settings.engine.${state}`),
       ),
     ),
-    has(about) && h('p', { class: 'muted block-lead' }, t(about)),
+    about && h('p', { class: 'muted block-lead' }, about),
     !isReady(engine) && engine.why_not && h('p', null, engine.why_not),
     engine.fix && h('p', { class: 'engine-fix' }, icon('tool'), t('settings.engine.fix')),
     engine.fix && snippet(engine.fix),

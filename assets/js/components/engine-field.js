@@ -1,0 +1,78 @@
+/** The choice of an engine, with what was found of each on this machine and what mends it. */
+import { h, replace, uid } from '../dom.js';
+import { has, t } from '../strings.js';
+import * as api from '../api.js';
+import { field, select } from './field.js';
+
+/** Whether a turn given to it has a chance. */
+export const isReady = ({ found, signed_in }) => found && signed_in !== false;
+
+/** `ready`, `signedOut` or `missing`. */
+export const engineState = (engine) =>
+  isReady(engine) ? 'ready' : engine.found && engine.signed_in === false ? 'signedOut' : 'missing';
+
+/** What kind of thing an engine is, or an empty string. */
+export function engineWords(engine) {
+  const key = `settings.kind.${engine.name === 'local' ? 'local' : engine.kind}`;
+  return has(key) ? t(key) : '';
+}
+
+/**
+ * A field that can be used at once; what was found comes in when it is known.
+ * @param {string|null} current
+ * @returns {{el: HTMLElement, input: HTMLSelectElement, setError: Function, onChange: (fn: (engine: object|null) => void) => void}}
+ */
+export function engineField(current) {
+  const chosen = current ?? 'auto';
+  const auto = { value: 'auto', label: t('workers.engine.auto') };
+  const own = chosen === 'auto' ? [] : [{ value: chosen, label: chosen }];
+  const made = field({ label: t('workers.engine'), name: 'engine', control: select([auto, ...own], chosen) });
+  const hint = h('div', { class: 'field-hint', id: uid('hint') });
+  const listeners = [];
+  let engines = null;
+  made.el.append(hint);
+  made.input.setAttribute('aria-describedby', `${made.input.getAttribute('aria-describedby')} ${hint.id}`);
+
+  function render() {
+    const engine = engines?.find(({ name }) => name === made.input.value) ?? null;
+    replace(hint, engines && hintOf(made.input.value, engine, engines));
+    for (const fn of listeners) fn(engine ?? engines?.find(isReady) ?? null);
+  }
+
+  async function load() {
+    try {
+      engines = await api.get('/api/engines');
+    } catch {
+      // The form still works with what the worker has.
+      return;
+    }
+    const value = made.input.value;
+    const options = engines
+      .filter(({ name }) => name !== 'auto')
+      .map((engine) => ({
+        value: engine.name,
+        label: isReady(engine) ? engine.name : t(`workers.engine.${engineState(engine)}`, engine),
+      }));
+    if (!options.some((option) => option.value === value)) options.push(...own);
+    replace(
+      made.input,
+      [auto, ...options].map((o) => h('option', { value: o.value }, o.label)),
+    );
+    made.input.value = value;
+    render();
+  }
+
+  made.input.addEventListener('input', render);
+  load();
+  return { ...made, onChange: (fn) => listeners.push(fn) };
+}
+
+function hintOf(name, engine, engines) {
+  if (name === 'auto') {
+    const ready = engines.filter(isReady).map((e) => e.name);
+    return t('workers.engineReady', { list: ready.join(', ') || t('common.none') });
+  }
+  if (!engine) return null;
+  if (isReady(engine)) return [engineWords(engine), engine.version].filter(Boolean).join(' ');
+  return [engine.why_not, engine.fix && [' ', t('workers.engineFix'), ' ', h('code', null, engine.fix)]];
+}
