@@ -22,7 +22,7 @@ async fn a_chat_is_created_as_documented() {
         masked(&session, &server.data),
         json!({
             "id": "<id>", "name": "My Chat", "worker_id": null, "pinned": false, "archived": false, "tags": [],
-            "unread": 0, "last_message": null, "created_at": "<time>", "updated_at": "<time>",
+            "unread": 0, "waiting": false, "last_message": null, "created_at": "<time>", "updated_at": "<time>",
         })
     );
     assert_eq!(user.read(&path).await, session);

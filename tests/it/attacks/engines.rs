@@ -58,6 +58,9 @@ async fn no_name_path_or_message_becomes_an_option() {
                 "--output-format=stream-json",
                 "--include-partial-messages",
                 "--verbose",
+                "--strict-mcp-config",
+                "--allowedTools=mcp__skep",
+                "--permission-prompt-tool=mcp__skep__ask_permission",
                 "--permission-mode=acceptEdits",
                 "exec",
                 "--json",
@@ -72,6 +75,8 @@ async fn no_name_path_or_message_becomes_an_option() {
             let valued = [
                 "--append-system-prompt-file=/",
                 "--add-dir=/",
+                "--mcp-config=/",
+                "--config=mcp_servers.skep.",
                 "--file=/",
                 "--model=",
                 "--config=developer_instructions=\"",
