@@ -37,7 +37,7 @@ export function startKeys(focusComposer) {
     const afterG = performance.now() - pendingG < SEQUENCE_MS;
     pendingG = -Infinity;
     const action = afterG
-      ? { w: () => navigate('/workers'), e: () => navigate('/executions'), t: () => navigate('/tasks'), m: () => navigate('/memory'), s: () => navigate('/settings'), c: () => navigate('/') }[event.key]
+      ? { w: () => navigate('/workers'), e: () => navigate('/executions'), t: () => navigate('/tasks'), m: () => navigate('/memory'), u: () => navigate('/usage'), s: () => navigate('/settings'), c: () => navigate('/') }[event.key]
       : {
           '?': keysDialog,
           '/': focusComposer,

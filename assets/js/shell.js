@@ -15,6 +15,7 @@ import { executionsPage } from './pages/executions.js';
 import { executionPage } from './pages/execution.js';
 import { tasksPage } from './pages/tasks.js';
 import { memoryPage } from './pages/memory.js';
+import { usagePage } from './pages/usage.js';
 import { settingsPage } from './pages/settings.js';
 
 /** Loading does not wait longer than this for the stream; a later first connection counts as a gap. */
@@ -28,6 +29,7 @@ const ROUTES = [
   { pattern: '/executions/:id', page: executionPage },
   { pattern: '/tasks', page: tasksPage },
   { pattern: '/memory', page: memoryPage },
+  { pattern: '/usage', page: usagePage },
   { pattern: '/settings', page: settingsPage },
   { pattern: '/settings/:section', page: settingsPage },
   { pattern: '*', page: notFoundPage },

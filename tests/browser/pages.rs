@@ -367,3 +367,49 @@ async fn a_worker_is_tried_copied_and_deleted() {
     assert_eq!(user.read("/api/bee").await["memory"], "Be brief.");
     browser.has_no_complaints().await;
 }
+
+/// An engine that tells what it cost.
+const COSTLY: &str = r#"[engines.costly]
+kind = "command"
+argv = ["/bin/sh", "-c", "echo '{\"type\":\"usage\",\"input_tokens\":1200,\"output_tokens\":34,\"cost_usd\":0.5}'; echo '{\"type\":\"result\",\"text\":\"done\"}'"]
+output = "events"
+"#;
+
+#[tokio::test]
+async fn what_was_used_is_summed_up_as_it_ends() {
+    let server = TestServer::with(COSTLY).await;
+    let browser = Browser::signed_in(&server).await;
+    // The first minute: what was found on this machine, and what to do next.
+    browser
+        .until("document.querySelectorAll('.welcome-engines li').length > 3")
+        .await;
+    browser.click("a[href='/usage']").await;
+    browser
+        .until("document.querySelector('.empty a.button')")
+        .await;
+    let user = client(&server).await;
+    let (_, chat) = user.chat_with_engine("Ada", "costly").await;
+    user.ask(&chat, "go").await;
+    browser
+        .until("document.querySelector('.sum-number')?.textContent === '1'")
+        .await;
+    let main = browser.text("main").await;
+    assert!(main.contains("1,234 tokens · $0.50"), "{main}");
+    // A chart, and beside it the table that says the same.
+    browser.click(".choice input[value=cost]").await;
+    browser
+        .until("document.querySelectorAll('.column-chart rect.column').length === 30 && [...document.querySelectorAll('.column-chart title')].at(-1).textContent.endsWith('$0.50')")
+        .await;
+    browser
+        .until("[...document.querySelectorAll('.usage-table tbody tr')].some((row) => row.textContent.startsWith('AAda') && row.textContent.includes('$0.50'))")
+        .await;
+    browser.click(".choice input[value='7']").await;
+    browser
+        .until("document.querySelectorAll('.column-chart rect.column').length === 7")
+        .await;
+    user.ask(&chat, "again").await;
+    browser
+        .until("document.querySelector('.sum-number').textContent === '2'")
+        .await;
+    browser.has_no_complaints().await;
+}

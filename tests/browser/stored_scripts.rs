@@ -35,6 +35,11 @@ fn events(payload: &str) -> String {
     lines.join("\n")
 }
 
+/// As one segment of a path.
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 async fn nothing_ran(browser: &Browser, place: &str) {
     // What is folded is shown, too.
     browser
@@ -72,6 +77,15 @@ async fn nothing_that_is_kept_runs_wherever_it_is_shown() {
         let body = json!({ "name": name, "description": payload, "memory": payload });
         user.post("/api/workers", &body).await.expect(201);
         let body = json!({ "name": name, "tags": [payload.chars().take(20).collect::<String>()] });
+        let task = json!({ "type": "countdown", "instruction": payload, "scheduled_at": 4_102_444_800_000_u64 });
+        user.post("/api/tasks", &task).await.expect(201);
+        // As a path the name of an entry is short, and has no slash in it.
+        let key = payload.replace(['/', '%', '?', '#', ' '], ".");
+        let path = format!("/api/memory/global/{n}{}", percent(&key));
+        let entry = json!({ "value": payload });
+        user.put(&path, &entry).await.expect(200);
+        let key = json!({ "name": payload, "scopes": ["read"] });
+        user.post("/api/tokens", &key).await.expect(201);
         let other = user.chat().await;
         user.patch(&format!("/api/local/sessions/{other}"), &body)
             .await
@@ -137,6 +151,18 @@ async fn nothing_that_is_kept_runs_wherever_it_is_shown() {
         "document.querySelector('.executions-table a.row-link')",
     )
     .await;
+    for (path, shown) in [
+        ("/tasks", ".tasks-table tbody tr"),
+        ("/memory", ".memory-entry"),
+        ("/settings/keys", ".key-row"),
+        ("/usage", ".usage-table tbody tr"),
+    ] {
+        go(
+            path,
+            &format!("document.querySelectorAll({shown:?}).length >= 1"),
+        )
+        .await;
+    }
     go(
         &format!("/executions/{execution}"),
         "document.querySelector('.log-lines')?.textContent.includes('onerror')",

@@ -137,6 +137,7 @@ export const KEY_LIST = [
   ['keys.executions', ['g', 'e'], true],
   ['keys.tasks', ['g', 't'], true],
   ['keys.memory', ['g', 'm'], true],
+  ['keys.usage', ['g', 'u'], true],
   ['keys.settings', ['g', 's'], true],
   ['keys.help', ['?']],
 ];

@@ -19,6 +19,7 @@ export function sidebar() {
     ['/executions', 'executions', 'nav.executions'],
     ['/tasks', 'tasks', 'nav.tasks'],
     ['/memory', 'memory', 'nav.memory'],
+    ['/usage', 'chart', 'nav.usage'],
     ['/settings', 'settings', 'nav.settings'],
   ].map(([path, glyph, label]) =>
     h(

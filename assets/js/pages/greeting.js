@@ -1,25 +1,105 @@
-/** What an empty chat says: a welcome and things one could ask. */
-import { h } from '../dom.js';
+/** What an empty chat says: a welcome, the first time with what was found on this machine, and things one could ask. */
+import { h, replace } from '../dom.js';
 import { t } from '../strings.js';
+import * as api from '../api.js';
+import { store } from '../store.js';
 import { avatar } from '../components/avatar.js';
-import { skepMark } from '../icons.js';
+import { copyButton } from '../components/copy.js';
+import { engineState, isReady } from '../components/engine-field.js';
+import { stateBadge } from '../components/status.js';
+import { icon, skepMark } from '../icons.js';
+import { workerDialog } from './worker-dialog.js';
+
+const SUGGESTIONS = ['chat.suggest.1', 'chat.suggest.2', 'chat.suggest.3'];
 
 /** @param {{name: string|null, onSuggest: (text: string) => void}} options */
 export function greeting({ name, onSuggest }) {
-  const suggestions = ['chat.suggest.1', 'chat.suggest.2', 'chat.suggest.3'];
+  if (name)
+    return h(
+      'section',
+      { class: 'greeting' },
+      avatar(name, 'large'),
+      h('h1', null, t('chat.greetingWorker', { name })),
+    );
+  const isFirst = store.sessions.size === 0;
   return h(
     'section',
     { class: 'greeting' },
-    name ? avatar(name, 'large') : h('div', { class: 'greeting-mark' }, skepMark()),
-    h('h1', null, name ? t('chat.greetingWorker', { name }) : t('chat.greeting')),
-    !name && h('p', { class: 'muted' }, t('chat.greetingLead')),
-    !name &&
-      h(
-        'div',
-        { class: 'suggestions' },
-        suggestions.map((key) =>
-          h('button', { class: 'suggestion', type: 'button', on: { click: () => onSuggest(t(key)) } }, t(key)),
+    h('div', { class: 'greeting-mark' }, skepMark()),
+    h('h1', null, t(isFirst ? 'welcome.title' : 'chat.greeting')),
+    h('p', { class: 'muted' }, t('chat.greetingLead')),
+    isFirst && welcome(),
+    h(
+      'div',
+      { class: 'suggestions' },
+      SUGGESTIONS.map((key) =>
+        h('button', { class: 'suggestion', type: 'button', on: { click: () => onSuggest(t(key)) } }, t(key)),
+      ),
+    ),
+  );
+}
+
+/** The bee looks around, says what it found, and what to do next. */
+function welcome() {
+  const text = h('div', { class: 'welcome-text', role: 'status' }, h('p', null, t('welcome.looking')));
+  api.get('/api/engines').then(
+    (engines) => replace(text, found(engines)),
+    // The chat works all the same.
+    () => replace(text, h('p', null, t('welcome.notFound'))),
+  );
+  return h('div', { class: 'welcome' }, avatar(null, 'small'), text);
+}
+
+function found(engines) {
+  const thinking = engines.filter((engine) => isReady(engine) && engine.kind !== 'builtin');
+  const signedOut = engines.find((engine) => engineState(engine) === 'signedOut');
+  const missing =
+    engines.find((engine) => engine.name === 'claude' && engine.fix) ?? engines.find((engine) => engine.fix);
+  return [
+    h('p', null, t('welcome.found')),
+    h(
+      'ul',
+      { class: 'welcome-engines' },
+      engines.map((engine) =>
+        h(
+          'li',
+          null,
+          stateBadge(
+            { ready: 'completed', signedOut: 'paused', missing: 'cancelled' }[engineState(engine)],
+            engine.name,
+          ),
+          h('span', { class: 'visually-hidden' }, t(`settings.engine.${engineState(engine)}`)),
         ),
       ),
-  );
+    ),
+    thinking.length > 0
+      ? readyNext(thinking)
+      : signedOut
+        ? fixNext('welcome.signIn', signedOut)
+        : fixNext('welcome.none', missing),
+  ];
+}
+
+const readyNext = (thinking) => [
+  h('p', null, t('welcome.ready', { name: thinking[0].name })),
+  h(
+    'button',
+    { class: 'button primary', type: 'button', on: { click: () => workerDialog(null) } },
+    icon('plus'),
+    t('welcome.firstWorker'),
+  ),
+];
+
+function fixNext(key, engine) {
+  if (!engine?.fix) return h('p', null, t('welcome.plain'));
+  return [
+    h('p', null, t(key, { name: engine.name })),
+    h(
+      'div',
+      { class: 'snippet' },
+      h('pre', { tabindex: 0 }, h('code', null, engine.fix)),
+      copyButton(() => engine.fix),
+    ),
+    h('p', { class: 'small' }, h('a', { href: '/settings/engines', data: { route: '' } }, t('welcome.others'))),
+  ];
 }

@@ -67,7 +67,25 @@ export function workerDialog(worker, { copyOf = null } = {}) {
     value: shown?.timeout_s ?? '',
     attrs: { inputmode: 'numeric', autocomplete: 'off' },
   });
-  const fields = { name, description, memory, engine, model, permissions, work_dir: workDir, timeout_s: timeout };
+  const cost = field({
+    label: t('workers.costMax'),
+    name: 'daily_cost_max',
+    optional: true,
+    value: shown?.daily_cost_max ?? '',
+    hint: t('workers.costMaxHint'),
+    attrs: { inputmode: 'decimal', autocomplete: 'off' },
+  });
+  const fields = {
+    name,
+    description,
+    memory,
+    engine,
+    model,
+    permissions,
+    work_dir: workDir,
+    timeout_s: timeout,
+    daily_cost_max: cost,
+  };
   const advanced = h(
     'details',
     { class: 'more-fields', open: Boolean(shown) },
@@ -79,7 +97,7 @@ export function workerDialog(worker, { copyOf = null } = {}) {
       h('div', null, permissions.el, confined),
       worker && allowedList(`/api/workers/${worker.id}`, worker.always_allowed ?? []),
       workDir.el,
-      timeout.el,
+      h('div', { class: 'form-pair' }, timeout.el, cost.el),
     ),
   );
 
@@ -102,6 +120,12 @@ export function workerDialog(worker, { copyOf = null } = {}) {
         timeout.setError(t(Number(typed) < 1 ? 'workers.timeoutZero' : 'workers.timeoutBad'));
         openAround(advanced);
         timeout.input.focus();
+        return false;
+      }
+      if (Number.isNaN(body.daily_cost_max)) {
+        cost.setError(t('workers.costMaxBad'));
+        openAround(advanced);
+        cost.input.focus();
         return false;
       }
       try {
@@ -139,6 +163,10 @@ export function workerDialog(worker, { copyOf = null } = {}) {
     // Nothing said is the usual mode, and automatic.
     if (body.permissions === permissions.usual && !worker?.permissions) body.permissions = '';
     if (body.engine === 'auto' && !worker?.engine) body.engine = '';
+    // 0 takes the cap away.
+    const dollars = all.daily_cost_max.input.value.trim().replace(',', '.');
+    const capBefore = worker?.daily_cost_max ?? 0;
+    if (Number(dollars) !== capBefore) body.daily_cost_max = Number(dollars);
     // A patch: what was not touched is not sent, and a new worker leaves to the server what was left empty.
     for (const [key, value] of Object.entries(body)) {
       if (key === 'name' && !worker) continue;
