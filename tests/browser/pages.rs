@@ -381,7 +381,7 @@ async fn what_was_used_is_summed_up_as_it_ends() {
     let browser = Browser::signed_in(&server).await;
     // The first minute: what was found on this machine, and what to do next.
     browser
-        .until("document.querySelectorAll('.welcome-engines li').length > 3")
+        .until("document.querySelector('.welcome-engines .badge-completed') && document.querySelector('.welcome .snippet, .welcome .button')")
         .await;
     browser.click("a[href='/usage']").await;
     browser

@@ -28,6 +28,7 @@ const ACTIONS = [
   ['nav.executions', 'executions', '/executions'],
   ['nav.tasks', 'tasks', '/tasks'],
   ['nav.memory', 'memory', '/memory'],
+  ['nav.usage', 'chart', '/usage'],
   ['nav.settings', 'settings', '/settings'],
   ['menu.keys', 'keyboard', keysDialog],
 ];

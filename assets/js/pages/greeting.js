@@ -52,6 +52,8 @@ function welcome() {
 
 function found(engines) {
   const thinking = engines.filter((engine) => isReady(engine) && engine.kind !== 'builtin');
+  // Another way to the same program is not told.
+  const absent = engines.filter((e) => engineState(e) === 'missing' && e.kind !== 'acp').map((e) => e.name);
   const signedOut = engines.find((engine) => engineState(engine) === 'signedOut');
   const missing =
     engines.find((engine) => engine.name === 'claude' && engine.fix) ?? engines.find((engine) => engine.fix);
@@ -60,18 +62,18 @@ function found(engines) {
     h(
       'ul',
       { class: 'welcome-engines' },
-      engines.map((engine) =>
-        h(
-          'li',
-          null,
-          stateBadge(
-            { ready: 'completed', signedOut: 'paused', missing: 'cancelled' }[engineState(engine)],
-            engine.name,
+      engines
+        .filter((engine) => engineState(engine) !== 'missing')
+        .map((engine) =>
+          h(
+            'li',
+            null,
+            stateBadge(isReady(engine) ? 'completed' : 'paused', engine.name),
+            h('span', { class: 'visually-hidden' }, t(`settings.engine.${engineState(engine)}`)),
           ),
-          h('span', { class: 'visually-hidden' }, t(`settings.engine.${engineState(engine)}`)),
         ),
-      ),
     ),
+    absent.length > 0 && h('p', { class: 'small muted' }, t('welcome.absent', { list: absent.join(', ') })),
     thinking.length > 0
       ? readyNext(thinking)
       : signedOut
