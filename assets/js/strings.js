@@ -769,6 +769,7 @@ const en = {
   'error.advice.upstream_unavailable': 'The model’s provider is down or overloaded. Try again in a moment.',
   'error.advice.shutting_down': 'Skep is stopping. Try again once it is back.',
   'error.advice.tier_limit': 'Delete what you no longer need, or raise the limit in skep.toml.',
+  'error.advice.license_feature_required': 'Name it among the features of [tier] in skep.toml, or take that list away.',
   'error.advice.internal': 'The log of Skep has the cause under the request id below.',
   'error.advice.rate_limited': 'Wait a moment, then try again.',
   'error.advice.payload_too_large': 'Choose a smaller file.',

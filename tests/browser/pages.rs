@@ -413,3 +413,78 @@ async fn what_was_used_is_summed_up_as_it_ends() {
         .await;
     browser.has_no_complaints().await;
 }
+
+/// On the narrowest phone, and in dark: nothing sticks out, and every page is reached from the drawer.
+#[tokio::test]
+async fn every_page_fits_every_width_in_light_and_dark() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let user = client(&server).await;
+    let name = "A-worker-whose-name-is-one-very-long-word-that-nobody-can-break";
+    let (worker, chat) = user.chat_with_engine(name, "builtin").await;
+    user.ask(&chat, "help").await;
+    let task = json!({
+        "type": "scheduled", "instruction": name.repeat(4), "cron_expr": "1,2,3,4 5,6,7 1,15 */2 1-5",
+        "timezone": "America/Argentina/Buenos_Aires", "worker_id": worker, "session_id": chat,
+    });
+    user.post("/api/tasks", &task).await.expect(201);
+    let entry = json!({ "value": name.repeat(4) });
+    user.put(&format!("/api/memory/worker:{worker}/{name}"), &entry)
+        .await
+        .expect(200);
+    let key = json!({ "name": name, "scopes": ["read"] });
+    user.post("/api/tokens", &key).await.expect(201);
+    for (width, scheme) in [(360, "dark"), (768, "light"), (1440, "dark")] {
+        browser.look(width, scheme).await;
+        for (path, shown) in [
+            ("/tasks", ".tasks-table tbody tr"),
+            ("/memory", ".memory-entry"),
+            ("/usage", ".usage-table tbody tr"),
+            ("/workers", ".worker-card"),
+            ("/settings/engines", ".engine-head"),
+            ("/settings/account", ".choice"),
+            ("/settings/devices", ".snippet"),
+            ("/settings/keys", ".key-row"),
+            ("/settings/storage", ".share-bar"),
+            ("/settings/backup", ".snippet"),
+            ("/settings/limits", ".plain-table"),
+            ("/settings/about", ".health"),
+        ] {
+            browser
+                .read(&format!(
+                    "(history.pushState(null, '', {path:?}), dispatchEvent(new PopStateEvent('popstate')))"
+                ))
+                .await;
+            browser
+                .until(&format!("document.querySelector({shown:?})"))
+                .await;
+            let sticks_out = browser
+                .read("[...document.querySelectorAll('main *')].filter((el) => el.getBoundingClientRect().right > innerWidth + 1 \
+                       && !el.closest('.settings-nav, .usage-scroll, svg')).map((el) => el.outerHTML.slice(0, 80))")
+                .await;
+            assert_eq!(sticks_out, json!([]), "{path} at {width}");
+            assert_eq!(
+                browser
+                    .read("document.documentElement.scrollWidth <= innerWidth")
+                    .await,
+                json!(true),
+                "{path} at {width}"
+            );
+        }
+    }
+    browser.look(360, "light").await;
+    for page in ["tasks", "memory", "usage", "settings", "workers"] {
+        browser.click(".menu-button").await;
+        // It slides in.
+        browser
+            .until("document.querySelector('.side.open') && document.querySelector('.sidebar').getBoundingClientRect().left === 0")
+            .await;
+        browser.click(&format!(".sidebar a[href='/{page}']")).await;
+        browser
+            .until(&format!(
+                "location.pathname === '/{page}' && !document.querySelector('.side.open')"
+            ))
+            .await;
+    }
+    browser.has_no_complaints().await;
+}

@@ -296,6 +296,22 @@ impl Browser {
             .expect("that tab");
     }
 
+    /// Shows pages as a window of this width does, in light or in dark.
+    pub async fn look(&self, width: u32, scheme: &str) {
+        let size =
+            json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600 });
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        for (command, parameters) in [
+            ("Emulation.setDeviceMetricsOverride", size),
+            ("Emulation.setEmulatedMedia", media),
+        ] {
+            let body = json!({ "cmd": command, "params": parameters });
+            self.command(Method::Post, "/goog/cdp/execute", &body)
+                .await
+                .expect("it looks so");
+        }
+    }
+
     /// What the page's console holds since it was asked last.
     pub async fn console(&self) -> Vec<String> {
         let entries = self

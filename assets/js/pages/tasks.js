@@ -203,6 +203,7 @@ function taskRow(task, list) {
   const edit = () => taskDialog(current, list.put);
   const open = h('button', { class: 'row-button', type: 'button', on: { click: edit } });
   const place = h('div', { class: 'small muted task-place' });
+  const fillPlace = slot(place);
   cells.task.append(open, place);
   const run = h(
     'button',
@@ -279,7 +280,13 @@ function taskRow(task, list) {
     run.hidden = !canRun();
     const who = current.worker_id ? (workerName(current.worker_id) ?? t('tasks.gone')) : t('chat.bee');
     const chat = current.session_id && store.sessions.get(current.session_id);
-    setText(place, [who, current.session_id ? (chat?.name ?? t('tasks.aChat')) : null].filter(Boolean).join(' · '));
+    fillPlace(`${who}\n${current.session_id}\n${chat?.name}`, () => [
+      who,
+      current.session_id && [
+        ' · ',
+        h('a', { href: `/chats/${current.session_id}`, data: { route: '' } }, chat?.name || t('tasks.aChat')),
+      ],
+    ]);
     fill.when(`${current.type} ${current.cron_expr} ${current.timezone}`, () => [
       h('span', { title: current.cron_expr }, whenWords(current)),
       current.timezone &&
