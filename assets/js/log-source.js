@@ -1,5 +1,5 @@
 /** The bytes of an execution's log: a piece by range, or all that comes. Splits at newlines and knows every offset. */
-import { request } from './api.js';
+import { get, request } from './api.js';
 
 const path = (id) => `/api/executions/${encodeURIComponent(id)}/logs`;
 const NEWLINE = 10;
@@ -8,17 +8,17 @@ const NEWLINE = 10;
 export const logUrl = path;
 
 /**
- * Reads `[start, end)`; the server may answer with more than was asked for, so the true start is returned.
+ * Reads `[start, end)`, or as much of it as there is. A log that is final answers the range, one that grows the query: so
+ * neither has to be known.
  * @returns {Promise<{start: number, bytes: Uint8Array}>}
  */
 export async function readRange(id, start, end, signal) {
-  const response = await request('GET', path(id), {
+  if (end <= start) return { start, bytes: new Uint8Array() };
+  const response = await request('GET', `${path(id)}?offset=${start}&bytes=${end - start}`, {
     headers: { Accept: 'text/plain', Range: `bytes=${start}-${end - 1}` },
     signal,
   });
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  if (response.status === 206) return { start: startOf(response, start), bytes };
-  return { start, bytes: bytes.slice(start, end) };
+  return { start: startOf(response, start), bytes: new Uint8Array(await response.arrayBuffer()) };
 }
 
 /**
@@ -28,19 +28,20 @@ export async function readRange(id, start, end, signal) {
 export async function streamFrom(id, start, { follow, signal, onChunk }) {
   const headers = { Accept: 'text/plain' };
   if (start > 0) headers.Range = `bytes=${start}-`;
-  const response = await request('GET', path(id) + (follow ? '?follow=true' : ''), { headers, signal });
-  let offset = response.status === 206 ? startOf(response, start) : 0;
+  const response = await request('GET', `${path(id)}?offset=${start}${follow ? '&follow=true' : ''}`, { headers, signal });
+  let offset = startOf(response, start);
   const reader = response.body.getReader();
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    // A server that does not do ranges here starts over: what we have already is skipped.
-    const skip = Math.max(0, Math.min(value.length, start - offset));
-    offset += skip;
-    if (value.length > skip) onChunk(offset, value.subarray(skip));
-    offset += value.length - skip;
+    onChunk(offset, value);
+    offset += value.length;
   }
 }
+
+/** When lines were printed, from the one at `offset` on. @returns {Promise<{offset: number, at: number, stream: string}[]>} */
+export const readPieces = (id, offset, limit, signal) =>
+  get(`${path(id)}/pieces?offset=${offset}&limit=${limit}`, { signal });
 
 function startOf(response, fallback) {
   const match = /bytes (\d+)-/.exec(response.headers.get('Content-Range') ?? '');
@@ -53,7 +54,7 @@ export function lineSplitter() {
   let rest = null;
   let restOffset = 0;
   return {
-    /** @returns {{offset: number, text: string}[]} */
+    /** @returns {{offset: number, end: number, text: string}[]} */
     push(offset, bytes) {
       let data = bytes;
       let base = offset;
@@ -68,7 +69,7 @@ export function lineSplitter() {
       for (;;) {
         const end = data.indexOf(NEWLINE, start);
         if (end < 0) break;
-        lines.push({ offset: base + start, text: decoder.decode(data.subarray(start, end)) });
+        lines.push({ offset: base + start, end: base + end + 1, text: decoder.decode(data.subarray(start, end)) });
         start = end + 1;
       }
       rest = start < data.length ? data.slice(start) : null;
@@ -77,7 +78,7 @@ export function lineSplitter() {
     },
     /** What has no newline yet. */
     end() {
-      const line = rest && { offset: restOffset, text: decoder.decode(rest) };
+      const line = rest && { offset: restOffset, end: restOffset + rest.length, text: decoder.decode(rest) };
       rest = null;
       return line ? [line] : [];
     },

@@ -29,7 +29,7 @@ export function stopRouter() {
 
 /** Goes to a path of the console. */
 export function navigate(path, { replace = false } = {}) {
-  if (below(path) === location.pathname + location.search) return;
+  if (below(path) === location.pathname + location.search + location.hash) return;
   history[replace ? 'replaceState' : 'pushState'](null, '', below(path));
   show();
 }
@@ -94,5 +94,5 @@ document.addEventListener('click', (event) => {
   // Only links the console made are routes; a link in a worker's text may point at the API or elsewhere.
   if (!('route' in link.dataset)) return;
   event.preventDefault();
-  navigate(within(link.pathname) + link.search);
+  navigate(within(link.pathname) + link.search + link.hash);
 });

@@ -4,6 +4,7 @@ import { t } from './strings.js';
 import { emit, on, store, applyEvent, clearStore, loadAll, unreadSessions } from './store.js';
 import { startStream, stopStream } from './stream.js';
 import { startRouter, stopRouter } from './router.js';
+import { startNotices } from './notices.js';
 import { sidebar } from './components/sidebar.js';
 import { banners, connectionPill } from './components/banners.js';
 import { emptyState } from './components/status.js';
@@ -84,7 +85,7 @@ export async function startShell(root) {
     if (isOther && !isFirst && !shown.focus) document.getElementById('main')?.focus({ preventScroll: true });
     isFirst = false;
   });
-  const offs = [on('sessions', setTitle), on('open-menu', side.open)];
+  const offs = [on('sessions', setTitle), on('open-menu', side.open), startNotices()];
   return {
     focusComposer: () => page?.focus?.(),
     destroy() {

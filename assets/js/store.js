@@ -262,14 +262,17 @@ export function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
-const wantedWorkers = debounce(() => loadWorkers().catch(() => {}), 150);
-const wantedSessions = debounce(() => loadSessions().catch(() => {}), 150);
+const wantedWorkers = soon(() => loadWorkers().catch(() => {}), 150);
+const wantedSessions = soon(() => loadSessions().catch(() => {}), 150);
 
-function debounce(fn, ms) {
+/** Does it a little later, once for all who asked meanwhile; asking again does not put it off. */
+function soon(fn, ms) {
   let timer = 0;
   return () => {
-    clearTimeout(timer);
-    timer = setTimeout(fn, ms);
+    timer ||= setTimeout(() => {
+      timer = 0;
+      fn();
+    }, ms);
   };
 }
 

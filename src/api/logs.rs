@@ -22,15 +22,20 @@ use crate::store::pruned;
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// `GET /api/executions/{execution_id}/logs` -- what the engine printed, byte for byte. `?follow=true` goes on until it ends.
+///
+/// While it runs, `?offset=` and `?bytes=` are what a range is once it is final: whoever lost the connection goes on where
+/// it was.
 pub async fn get_log(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     let caller = require(&req)?;
     let follow = req.query::<bool>("follow")?.unwrap_or(false);
+    let (offset, bytes) = (req.query::<u64>("offset")?, req.query::<u64>("bytes")?);
+    let offset = offset.unwrap_or(0);
     let mut execution = find(&app, req.path("execution_id")?)?;
     if !execution.status.is_final() {
         if !follow {
-            return so_far(&app, &execution);
+            return so_far(&app, &execution, offset, bytes.unwrap_or(u64::MAX));
         }
-        match started(&app, &req, execution.id).await? {
+        match started(&app, &req, execution.id, offset).await? {
             Started::Follows(follower) => return Ok(following(follower, caller.over(app))),
             Started::Ended(ended) => execution = *ended,
         }
@@ -67,7 +72,7 @@ fn removed(ended: Millis, at: Millis) -> ApiError {
     )
 }
 
-fn so_far(app: &App, execution: &Execution) -> Result<Response, ApiError> {
+fn so_far(app: &App, execution: &Execution, offset: u64, bytes: u64) -> Result<Response, ApiError> {
     let Ok(reader) = LogReader::open(&app.log_path(&execution.log_path())) else {
         return Ok(
             Response::text("").with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
@@ -76,7 +81,9 @@ fn so_far(app: &App, execution: &Execution) -> Result<Response, ApiError> {
     let length = reader.len().map_err(ApiError::internal)?;
     let mut response =
         Response::text("").with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.set_body(Body::file(reader.into_file(), 0, length));
+    let begin = offset.min(length);
+    let bytes = bytes.min(length - begin);
+    response.set_body(Body::file(reader.into_file(), begin, bytes));
     Ok(response.uncompressed())
 }
 
@@ -86,13 +93,18 @@ enum Started {
 }
 
 /// Waits until the execution runs, which gives a log to follow, or has ended without.
-async fn started(app: &Arc<App>, req: &Request, id: ExecutionId) -> Result<Started, ApiError> {
+async fn started(
+    app: &Arc<App>,
+    req: &Request,
+    id: ExecutionId,
+    offset: u64,
+) -> Result<Started, ApiError> {
     let mut subscription = Feed::subscribe(&app.feed, Scope::Execution(id));
     loop {
         if let Some(length) = app.supervisor.log_length(id)
             && let Ok(reader) = LogReader::open(&app.log_path(&find(app, id)?.log_path()))
         {
-            return Ok(Started::Follows(reader.follow(0, length)));
+            return Ok(Started::Follows(reader.follow(offset, length)));
         }
         let execution = find(app, id)?;
         if execution.status.is_final() {

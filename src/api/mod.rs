@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod executions;
 mod health;
+mod log_pieces;
 mod logs;
 mod mcp;
 pub mod media;
@@ -191,7 +192,16 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/api/executions/{execution_id}/logs", logs::get_log)
             .cookie()
             .query::<bool>("follow", "Keeps the answer open until the execution ends")
+            .query::<u64>("offset", "While it runs: begins at this byte")
+            .query::<u64>("bytes", "While it runs: at most so many")
             .serves("text/plain; charset=utf-8"),
+        get(
+            "/api/executions/{execution_id}/logs/pieces",
+            log_pieces::list_pieces,
+        )
+        .query::<u64>("offset", "From the line that holds this byte on")
+        .query::<u64>("limit", "At most so many, 1 to 1000")
+        .answers::<Vec<log_pieces::PieceView>>(200),
         get(
             "/api/executions/{execution_id}/stream",
             streams::stream_execution,

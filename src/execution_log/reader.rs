@@ -79,6 +79,23 @@ impl LogReader {
         Ok(pieces)
     }
 
+    /// The pieces from the one that holds the byte at `offset`, at most `count` of them.
+    pub fn pieces_from(&self, offset: u64, count: usize) -> io::Result<Vec<Piece>> {
+        let Some(index) = &self.index else {
+            return Ok(Vec::new());
+        };
+        // They follow each other in the log, so the place is found by halves.
+        let (mut low, mut high) = (0, index.metadata()?.len() / INDEX_RECORD_BYTES as u64);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match piece_at(index, middle)? {
+                Some(piece) if piece.end() <= offset => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        self.pieces(low, count)
+    }
+
     /// The file, for those who send it as a whole.
     pub fn into_file(self) -> File {
         self.data

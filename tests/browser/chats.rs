@@ -177,3 +177,54 @@ async fn a_chat_is_taken_along_as_markdown_and_as_json() {
     assert_eq!(messages.len(), 2);
     assert_eq!([&messages[0]["seq"], &messages[1]["seq"]], [1, 2]);
 }
+
+/// Somebody who is elsewhere is told of an end, once they asked for that; the notice leads to the chat.
+#[tokio::test]
+async fn who_is_elsewhere_is_told_that_a_run_ended() {
+    let server = TestServer::with(&settings()).await;
+    let browser = Browser::signed_in(&server).await;
+    let user = someone(&server).await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    // There is nobody to allow it in a browser without a screen, and nowhere to show it.
+    browser
+        .read(
+            "(() => {
+                window.told = [];
+                window.Notification = class {
+                    static permission = 'granted';
+                    static requestPermission = async () => 'granted';
+                    constructor(title, { body }) { window.told.push(this); this.text = `${title}: ${body}`; }
+                    close() {}
+                };
+                return true;
+            })()",
+        )
+        .await;
+    user.ask(&chat, "say nobody asked").await;
+    browser
+        .until("document.querySelector('.chat-list a .dot-unread') && document.querySelector('.quiet-select option:nth-child(2)')")
+        .await;
+    browser.click(".account").await;
+    browser.click_text(ITEM, "Notify me when a run ends").await;
+    browser.until("document.querySelector('.toast-ok')").await;
+    user.ask(&chat, "say I am looking").await;
+    browser
+        .read(
+            "(Object.defineProperty(document, 'hidden', { get: () => true, configurable: true }),
+              document.dispatchEvent(new Event('visibilitychange')))",
+        )
+        .await;
+    user.ask(&chat, "say all done").await;
+    browser.until("window.told.length").await;
+    assert_eq!(
+        browser
+            .read("window.told.map((notice) => notice.text).join()")
+            .await,
+        "Chat: Ada: all done"
+    );
+    browser.read("window.told[0].onclick()").await;
+    browser
+        .until(&format!("location.pathname === '/chats/{chat}'"))
+        .await;
+    browser.has_no_complaints().await;
+}

@@ -216,7 +216,7 @@ async fn a_long_chat_opens_at_its_end_and_is_read_to_its_start() {
         .unwrap();
     browser
         .go(&format!(
-            "http://{}/chats/{chat}?message={wanted}",
+            "http://{}/chats/{chat}#m={wanted}",
             server.address
         ))
         .await;

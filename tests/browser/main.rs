@@ -6,6 +6,7 @@ mod conversation;
 mod cross_origin;
 mod docs;
 mod filled;
+mod log;
 mod pages;
 mod palette;
 mod permission;

@@ -224,3 +224,60 @@ async fn a_cancelled_wait_has_an_empty_log() {
     }
     assert_eq!(user.log(&second).await.expect(200).text(), "");
 }
+
+/// Whoever lost the connection while it runs goes on where it was; every line says when it was printed.
+#[tokio::test]
+async fn a_running_log_is_read_on_from_where_one_was() {
+    let server = TestServer::with(&settings()).await;
+    let user = server.log_in().await;
+    let (worker, chat) = user.chat_with_engine("Ada", "fake").await;
+    let execution = user.send(&chat, "wait for me").await;
+    user.printed(&execution, "waiting for me").await;
+    let path = format!("/api/executions/{execution}/logs");
+    for (query, expected) in [
+        ("offset=8", "for me\n"),
+        ("offset=8&bytes=3", "for"),
+        ("offset=0&bytes=0", ""),
+        ("offset=99", ""),
+        ("offset=18446744073709551615&bytes=18446744073709551615", ""),
+    ] {
+        let part = user.get(&format!("{path}?{query}")).await.expect(200);
+        assert_eq!(part.text(), expected, "{query}");
+    }
+    user.get(&format!("{path}?offset=-1")).await.expect(400);
+    let follower = user.call(Method::Get, &format!("{path}?follow=true&offset=8"));
+    let following = tokio::spawn(follower.send());
+    let ada = user.read(&format!("/api/workers/{worker}")).await;
+    std::fs::write(format!("{}/go", ada["work_dir"].as_str().unwrap()), "").unwrap();
+    let rest = following.await.unwrap().expect(200);
+    assert_eq!(rest.text(), "for me\ndone\n");
+
+    user.ended(&execution).await;
+    let pieces = user.read(&format!("{path}/pieces")).await;
+    let places: Vec<(u64, u64)> = pieces
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|piece| {
+            (
+                piece["offset"].as_u64().unwrap(),
+                piece["bytes"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(places, [(0, 15), (15, 5)]);
+    assert!(pieces[0]["at"].as_u64() <= pieces[1]["at"].as_u64());
+    assert_eq!(pieces[0]["stream"], "stdout");
+    // From the line that holds a byte on; behind the end there is none.
+    for (offset, first) in [(14, Some(0)), (15, Some(15)), (19, Some(15)), (20, None)] {
+        let from = format!("{path}/pieces?offset={offset}&limit=1");
+        let from = user.read(&from).await;
+        assert_eq!(from[0]["offset"].as_u64(), first, "{offset}");
+    }
+    user.get(&format!("{path}/pieces?limit=0"))
+        .await
+        .expect(400);
+    user.get("/api/executions/019ac0de-0000-7000-8000-000000000001/logs/pieces")
+        .await
+        .expect(404);
+}

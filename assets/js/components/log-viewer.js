@@ -1,65 +1,52 @@
-/** The log of an execution: a window of lines that follows its end, and goes back as far as one likes. */
-import { h, slot } from '../dom.js';
+/** The log of an execution: a window of lines that follows its end and goes wherever one likes, however long the log is. */
+import { h, perFrame, slot } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { bytes as sizeOf } from '../format.js';
 import { getPref, setPref } from '../prefs.js';
 import { isFinal } from '../store.js';
 import { lineSplitter, logUrl, readRange, streamFrom } from '../log-source.js';
+import { ansiNodes } from './ansi.js';
+import { logFind } from './log-find-bar.js';
+import { logTimes } from './log-times.js';
 import { toastError } from './toast.js';
 
 const LINES_MAX = 3000;
 const TAIL_BYTES = 256 * 1024;
-const EARLIER_BYTES = 128 * 1024;
+const STEP_BYTES = 128 * 1024;
 const LINE_CHARS_MAX = 4000;
 const RETRY_MS = 2000;
 const BOTTOM_PX = 40;
-// Colours come with a later version; until then the escape sequences would only be noise.
-const ANSI = /\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])/g;
+const EDGE_PX = 600;
 
 /** @param {object} execution */
 export function logViewer(execution) {
   const { id } = execution;
   let isOpen = !isFinal(execution.status);
   let isFollowing = true;
+  /** Whether the window ends where the log does, or did when it was read last. */
+  let isAtEnd = true;
   let controller = new AbortController();
-  let windowStart = 0;
-  let received = 0;
+  let size = execution.log_bytes ?? 0;
+  let [windowStart, windowEnd] = [0, 0];
   let pending = [];
   let frame = 0;
-  let isDestroyed = false;
+  let isBusy = false;
 
   const lines = h('div', { class: 'log-lines' });
   const note = h('p', { class: 'log-note' }, t('common.loading'));
-  const earlier = h(
-    'button',
-    { class: 'button small quiet log-earlier', type: 'button', hidden: true, on: { click: loadEarlier } },
-    t('log.earlier'),
-  );
   const view = h(
     'div',
     { class: 'log-view', tabindex: 0, role: 'region', aria: { label: t('log.title') } },
-    earlier,
     lines,
     note,
   );
-  const follow = h('button', {
-    class: 'button small',
-    type: 'button',
-    on: { click: () => setFollowing(!isFollowing, true) },
-  });
+  const times = logTimes(id, view, lines);
+  const find = logFind(id, { size: () => size, from: firstVisible, show: showAt, lines, view });
+  const follow = tool('pause', '', () => setFollowing(!isFollowing));
   const fillFollow = slot(follow);
-  const wrap = h(
-    'button',
-    {
-      class: 'button small',
-      type: 'button',
-      aria: { label: t('log.wrap') },
-      on: { click: () => setWrap(!view.classList.contains('wrap')) },
-    },
-    icon('wrap'),
-    h('span', null, t('log.wrap')),
-  );
+  const start = tool('toStart', t('log.start'), () => showAt(0));
+  const wrap = tool('wrap', t('log.wrap'), () => setWrap(!view.classList.contains('wrap')));
   const download = h(
     'a',
     { class: 'button small', href: logUrl(id), download: `${id}.log`, aria: { label: t('log.download') } },
@@ -67,7 +54,7 @@ export function logViewer(execution) {
     h('span', null, t('log.download')),
   );
   const live = h('span', { class: 'badge badge-running' }, h('span', { class: 'dot dot-running' }), t('log.live'));
-  const size = h('span', { class: 'small muted' });
+  const sizeText = h('span', { class: 'small muted' });
   const el = h(
     'section',
     { class: 'log card' },
@@ -76,8 +63,9 @@ export function logViewer(execution) {
       { class: 'log-head' },
       h('h2', null, t('log.title')),
       live,
-      size,
-      h('div', { class: 'row' }, follow, wrap, download),
+      sizeText,
+      find.el,
+      h('div', { class: 'row' }, start, follow, wrap, times.button, download),
     ),
     view,
   );
@@ -88,39 +76,44 @@ export function logViewer(execution) {
     setPref('logWrap', isOn ? 'on' : null);
   }
 
-  function setFollowing(isOn, isAsked = false) {
+  function setFollowing(isOn) {
     isFollowing = isOn;
-    const label = t(isOn ? 'log.pause' : isOpen ? 'log.follow' : 'log.later');
-    follow.setAttribute('aria-label', label);
-    fillFollow(label, () => [icon(isOn ? 'pause' : 'arrowDown'), h('span', null, label)]);
-    if (isOn && isAsked && windowWasCut) restart();
+    if (isOn && !isAtEnd) restart();
     else if (isOn) {
       flush();
       view.scrollTop = view.scrollHeight;
     }
+    showState();
   }
 
   function showState() {
     live.hidden = !isOpen;
-    size.textContent = received ? sizeOf(received) : '';
-    earlier.hidden = windowStart === 0;
+    sizeText.textContent = size ? sizeOf(size) : '';
+    start.hidden = windowStart === 0;
+    const label = t(isFollowing ? 'log.pause' : isOpen ? 'log.follow' : 'log.later');
     follow.hidden = !isOpen && isFollowing;
+    follow.setAttribute('aria-label', label);
+    fillFollow(label, () => [icon(isFollowing ? 'pause' : 'arrowDown'), h('span', null, label)]);
     note.hidden = lines.childElementCount > 0;
     if (!note.hidden) note.textContent = isOpen ? t('log.waiting') : t('log.empty');
+    times.update();
+    find.update();
   }
 
-  /** True once lines at the end were dropped to make room for earlier ones. */
-  let windowWasCut = false;
-
-  function lineNode({ offset, text }) {
-    const clean = text.replace(ANSI, '').replace(/\r$/, '').replace(/^.*\r/, '');
-    const shown =
-      clean.length > LINE_CHARS_MAX
-        ? clean.slice(0, LINE_CHARS_MAX) + t('log.cut', { n: clean.length - LINE_CHARS_MAX })
-        : clean;
-    return h('div', { class: 'log-line', data: { offset } }, shown || '\u200b');
+  function batchOf(more) {
+    const batch = document.createDocumentFragment();
+    for (const { offset, end, text } of more) {
+      const isCut = text.length > LINE_CHARS_MAX;
+      const nodes = ansiNodes(isCut ? text.slice(0, LINE_CHARS_MAX) : text);
+      const cut = isCut && h('em', null, t('log.cut', { n: text.length - LINE_CHARS_MAX }));
+      const line = h('div', { class: 'log-line', data: { offset, end } }, nodes, cut);
+      if (!line.hasChildNodes()) line.append('\u200b');
+      batch.append(line);
+    }
+    return batch;
   }
 
+  /** What came of the end of the log: shown in the next frame, or once somebody follows again. */
   function queue(more) {
     pending.push(...more);
     // While the reader looks elsewhere only the newest lines are worth keeping.
@@ -133,45 +126,44 @@ export function logViewer(execution) {
   }
 
   function flush() {
-    if (pending.length === 0 || windowWasCut) return;
-    const batch = document.createDocumentFragment();
-    for (const line of pending) batch.append(lineNode(line));
+    if (pending.length === 0 || !isAtEnd) return;
+    lines.append(batchOf(pending));
     pending = [];
-    lines.append(batch);
     while (lines.childElementCount > LINES_MAX) lines.firstElementChild.remove();
-    windowStart = Number(lines.firstElementChild?.dataset.offset ?? 0);
-    if (isFollowing) view.scrollTop = view.scrollHeight;
+    measure();
+    view.scrollTop = view.scrollHeight;
   }
 
-  async function run() {
-    const mine = controller;
-    let start = Math.max(0, (execution.log_bytes ?? 0) - TAIL_BYTES);
-    windowStart = start;
-    received = start;
-    let isFirst = start > 0;
+  function measure() {
+    windowStart = Number(lines.firstElementChild?.dataset.offset ?? 0);
+    windowEnd = Number(lines.lastElementChild?.dataset.end ?? windowStart);
+  }
+
+  /** Reads from `start` to the end, and on from where it was when the connection breaks. */
+  async function run(start, isFirstCut) {
+    const { signal } = controller;
     const splitter = lineSplitter();
-    while (!mine.signal.aborted) {
+    while (!signal.aborted) {
       try {
         await streamFrom(id, start, {
           follow: isOpen,
-          signal: mine.signal,
-          onChunk: (offset, bytes) => {
+          signal,
+          onChunk(offset, bytes) {
             let more = splitter.push(offset, bytes);
             // A window that begins inside a line shows it from the next one on.
-            if (isFirst && more.length) {
+            if (isFirstCut && more.length) {
               more = more.slice(1);
-              isFirst = false;
-              windowStart = more[0]?.offset ?? windowStart;
+              isFirstCut = false;
             }
             start = offset + bytes.length;
-            received = start;
+            size = Math.max(size, start);
             queue(more);
           },
         });
         queue(splitter.end());
         break;
       } catch (error) {
-        if (error.name === 'AbortError' || mine.signal.aborted) return;
+        if (error.name === 'AbortError' || signal.aborted) return;
         if (error.status === 416) break;
         if (!isOpen || error.status) {
           toastError(error);
@@ -183,73 +175,141 @@ export function logViewer(execution) {
     showState();
   }
 
-  async function loadEarlier() {
-    if (windowStart === 0) return;
-    setFollowing(false);
-    earlier.setAttribute('aria-busy', 'true');
-    try {
-      const from = Math.max(0, windowStart - EARLIER_BYTES);
-      const { start, bytes } = await readRange(id, from, windowStart, controller.signal);
-      const splitter = lineSplitter();
-      let older = splitter.push(start, bytes);
-      older = older.concat(splitter.end());
-      if (start > 0 && older.length > 1) older = older.slice(1);
-      const batch = document.createDocumentFragment();
-      for (const line of older) batch.append(lineNode(line));
-      const before = view.scrollHeight - view.scrollTop;
-      lines.prepend(batch);
-      view.scrollTop = view.scrollHeight - before;
-      windowStart = older[0]?.offset ?? 0;
-      while (lines.childElementCount > LINES_MAX) {
-        lines.lastElementChild.remove();
-        windowWasCut = true;
-      }
-    } catch (error) {
-      toastError(error);
-    } finally {
-      earlier.removeAttribute('aria-busy');
-      showState();
-    }
-  }
-
-  /** Back to the end after the window was moved away from it. */
+  /** Shows the end, and follows it. */
   function restart() {
     controller.abort();
     controller = new AbortController();
     pending = [];
-    windowWasCut = false;
+    [isAtEnd, isFollowing] = [true, true];
     lines.replaceChildren();
-    execution = { ...execution, log_bytes: received };
-    run();
+    const start = Math.max(0, size - TAIL_BYTES);
+    run(start, start > 0);
   }
+
+  /** The lines of a part of the log; those that are cut by its borders only where there is nothing else. */
+  async function linesOf(from, to) {
+    const { start, bytes } = await readRange(id, from, to, controller.signal);
+    const splitter = lineSplitter();
+    const whole = splitter.push(start, bytes);
+    const rest = splitter.end();
+    return whole.length === 0 || start + bytes.length >= size ? [...whole, ...rest] : whole;
+  }
+
+  /** One piece of work at a time; what fails is said once. */
+  async function exclusively(work) {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      await work();
+    } catch (error) {
+      if (error.status !== 416) toastError(error);
+    }
+    isBusy = false;
+    showState();
+  }
+
+  /** Moves the window to a place in the log. */
+  async function showAt(offset) {
+    if (offset < windowStart || offset >= windowEnd || lines.childElementCount === 0) {
+      controller.abort();
+      controller = new AbortController();
+      pending = [];
+      [isAtEnd, isFollowing] = [false, false];
+      await exclusively(async () => {
+        const from = Math.max(0, offset - STEP_BYTES / 2);
+        let found = await linesOf(from, Math.min(size, offset + STEP_BYTES));
+        if (from > 0 && found.length > 1) found = found.slice(1);
+        lines.replaceChildren(batchOf(found));
+        measure();
+      });
+    }
+    isFollowing = false;
+    const line = lineAt(offset);
+    if (offset === 0) view.scrollTop = 0;
+    else line?.scrollIntoView({ block: 'center', behavior: 'instant' });
+    showState();
+    return line;
+  }
+
+  const lineAt = (offset) =>
+    [...lines.children].findLast((line) => Number(line.dataset.offset) <= offset) ?? lines.firstElementChild;
+
+  function firstVisible() {
+    const edge = view.getBoundingClientRect().top;
+    const line = [...lines.children].find((el_) => el_.getBoundingClientRect().bottom > edge);
+    return Number(line?.dataset.offset ?? windowStart);
+  }
+
+  const loadEarlier = () =>
+    exclusively(async () => {
+      let older = await linesOf(Math.max(0, windowStart - STEP_BYTES), windowStart);
+      if (older[0]?.offset > 0 && older.length > 1) older = older.slice(1);
+      const before = view.scrollHeight - view.scrollTop;
+      lines.prepend(batchOf(older));
+      view.scrollTop = view.scrollHeight - before;
+      if (lines.childElementCount > LINES_MAX) {
+        // The end is not shown any more, so there is nothing to keep up with.
+        controller.abort();
+        controller = new AbortController();
+        pending = [];
+        isAtEnd = false;
+      }
+      while (lines.childElementCount > LINES_MAX) lines.lastElementChild.remove();
+      measure();
+    });
+
+  const loadLater = () =>
+    exclusively(async () => {
+      const later = await linesOf(windowEnd, Math.min(size, windowEnd + STEP_BYTES));
+      lines.append(batchOf(later));
+      const before = view.scrollHeight;
+      while (lines.childElementCount > LINES_MAX) lines.firstElementChild.remove();
+      view.scrollTop -= before - view.scrollHeight;
+      measure();
+      if (windowEnd < size && later.length) return;
+      isAtEnd = true;
+      if (isOpen) run(windowEnd, false);
+    });
 
   view.addEventListener(
     'scroll',
-    () => {
-      const isAtEnd = view.scrollHeight - view.scrollTop - view.clientHeight < BOTTOM_PX;
-      if (isFollowing !== isAtEnd && !windowWasCut) setFollowing(isAtEnd);
-      showState();
-    },
+    perFrame(() => {
+      const below = view.scrollHeight - view.scrollTop - view.clientHeight;
+      const isAtBottom = isAtEnd && below < BOTTOM_PX;
+      if (isFollowing !== isAtBottom) setFollowing(isAtBottom);
+      if (view.scrollTop < EDGE_PX && windowStart > 0 && !isFollowing) loadEarlier();
+      else if (below < EDGE_PX && !isAtEnd) loadLater();
+    }),
     { passive: true },
   );
 
   setWrap(getPref('logWrap') === 'on');
-  setFollowing(true);
   showState();
-  run();
+  restart();
   return {
     el,
     /** The execution has ended: what is on its way still comes, then the log is complete. */
     finished(final) {
-      if (!isOpen || isDestroyed) return;
+      if (!isOpen) return;
       isOpen = false;
-      execution = final;
+      size = Math.max(size, final.log_bytes ?? 0);
       showState();
     },
     destroy() {
-      isDestroyed = true;
       controller.abort();
+      find.destroy();
+      times.destroy();
       cancelAnimationFrame(frame);
     },
   };
+}
+
+/** A button of the log's head; its words give way to its icon on a narrow screen. */
+export function tool(glyph, label, click) {
+  return h(
+    'button',
+    { class: 'button small', type: 'button', title: label, aria: { label }, on: { click } },
+    icon(glyph),
+    h('span', null, label),
+  );
 }

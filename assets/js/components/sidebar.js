@@ -4,10 +4,13 @@ import { h, setText, replace } from '../dom.js';
 import { t } from '../strings.js';
 import { icon, skepMark } from '../icons.js';
 import { store, on } from '../store.js';
+import { navigate } from '../router.js';
+import { canNotify, isNotifying, setNotifying } from '../notices.js';
 import { attachMenu } from './menu.js';
 import { chatList } from './chat-list.js';
 import { themeChoice, keysDialog, signOut, isMac } from './account.js';
 import { togglePalette } from './palette.js';
+import { toast } from './toast.js';
 
 /**
  * @returns {{el: HTMLElement, setPath: (path: string) => void, open: () => void, close: () => void, destroy: () => void}}
@@ -31,13 +34,20 @@ export function sidebar() {
     ),
   );
   const account = h('button', { class: 'account', type: 'button' });
-  attachMenu(account, () => [
+  attachMenu(account, () =>
+    [
     themeChoice(),
     { label: t('nav.settings'), icon: 'settings', run: () => navigate('/settings/account') },
+    canNotify() && {
+      label: t(isNotifying() ? 'notify.off' : 'notify.on'),
+      icon: 'bell',
+      run: toggleNotices,
+    },
     { label: t('menu.keys'), icon: 'keyboard', run: keysDialog },
     { label: t('menu.docs'), icon: 'file', run: () => window.open('/docs', '_blank', 'noopener') },
     { label: t('menu.signOut'), icon: 'logout', run: signOut },
-  ]);
+    ].filter(Boolean),
+  );
 
   const closeButton = h(
     'button',
@@ -151,4 +161,11 @@ function searchItem() {
     h('span', null, t('nav.search')),
     h('span', { class: 'nav-keys', aria: { hidden: 'true' } }, isMac ? '⌘ K' : 'Ctrl K'),
   );
+}
+
+async function toggleNotices() {
+  const isWanted = !isNotifying();
+  const isDone = await setNotifying(isWanted);
+  if (!isDone) toast(t('notify.forbidden'), { advice: t('notify.forbiddenHelp') });
+  else if (isWanted) toast(t('notify.done'), { kind: 'ok' });
 }

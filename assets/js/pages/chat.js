@@ -39,7 +39,7 @@ const ANNOUNCED_CHARS_MAX = 600;
 
 /**
  * @param {{id?: string}} params
- * @param {URLSearchParams} query `worker` sets a new chat to a worker; `message` is the one to begin at
+ * @param {URLSearchParams} query `worker` sets a new chat to a worker; in the hash, `m` is the message to begin at
  */
 export function chatPage(params, query) {
   let id = params.id ?? null;
@@ -164,8 +164,7 @@ export function chatPage(params, query) {
       requestAnimationFrame(() => {
         if (!isJoined) scroll.toBottom();
         if (scroll.nearTop()) showOlder();
-        const wanted = query.get('message');
-        if (wanted && !isGap) showMessage(wanted);
+        if (!isGap) showMessage();
       });
       // A reply that is being written was begun before we came: its earlier steps are in its own stream.
       for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
@@ -222,7 +221,9 @@ export function chatPage(params, query) {
   }
 
   /** Goes to one message, however old it is. */
-  async function showMessage(wanted) {
+  async function showMessage() {
+    const wanted = new URLSearchParams(location.hash.slice(1)).get('m');
+    if (!wanted) return;
     while (!rows.has(wanted) && next && !isGone) if (!(await loadOlder())) await nextFrame();
     const row = rows.items().find((r) => r.message?.id === wanted);
     if (!row || isGone) return;
@@ -448,7 +449,7 @@ export function chatPage(params, query) {
     // The page that has just got its id is already the page of that id.
     update(p, q) {
       if ((p.id ?? null) !== id || id === null || q.get('worker')) return false;
-      if (q.get('message')) showMessage(q.get('message'));
+      showMessage();
       return true;
     },
     destroy() {
