@@ -184,7 +184,11 @@ pub async fn list_session_executions(app: Arc<App>, req: Request) -> Result<Resp
 pub async fn cancel_execution(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let execution = find(&app, req.path("execution_id")?)?;
-    match app.supervisor.cancel(execution.id).await? {
+    cancel(&app, execution.id).await
+}
+
+pub(super) async fn cancel(app: &App, id: ExecutionId) -> Result<Response, ApiError> {
+    match app.supervisor.cancel(id).await? {
         Cancelled::Stopping | Cancelled::Done => {
             Ok(Response::accepted(&json!({ "status": "cancelling" })))
         }

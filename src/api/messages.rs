@@ -181,7 +181,7 @@ pub async fn post_message(app: Arc<App>, mut req: Request) -> Result<Response, A
     if app.is_held() {
         return Err(held());
     }
-    let (worker_id, routing) = decide(&app, &session, &content, body.worker_id)?;
+    let (worker_id, routing) = decide(&app, Some(&session), &content, body.worker_id)?;
     let message = PostMessage {
         id: app.ids.next(),
         session_id: session.id,
@@ -206,10 +206,10 @@ pub(super) fn queued(_app: &App, posted: Posted) -> Result<Response, ApiError> {
     }))
 }
 
-/// Who answers, and why.
-fn decide(
+/// Who answers, and why; a chat that is new has nobody yet.
+pub(super) fn decide(
     app: &App,
-    session: &Session,
+    session: Option<&Session>,
     content: &str,
     asked: Option<WorkerId>,
 ) -> Result<(Option<WorkerId>, Routing), ApiError> {
@@ -234,8 +234,8 @@ fn decide(
     let question = Question {
         content,
         worker_id: asked,
-        pinned: session.worker_id,
-        last: session.last_answered.flatten(),
+        pinned: session.and_then(|session| session.worker_id),
+        last: session.and_then(|session| session.last_answered.flatten()),
     };
     let decision = routing::route(question, &candidates);
     Ok((decision.worker_id, decision.routing))

@@ -4,10 +4,12 @@
 //! the wire, and a request body never goes in a table. Start reading at [`routes`], then at any handler: who, what,
 //! allowed, do, answer.
 
+mod agents;
 mod auth;
 mod backup;
 mod bee;
 mod caller;
+mod chat;
 mod error;
 mod events;
 mod executions;
@@ -39,12 +41,12 @@ mod workers;
 use crate::app::App;
 use crate::command::{
     AnswerPermission, CreateAgent, CreateApiKey, CreateSession, CreateTask, KeepUpload,
-    PostMessage, RetryExecution, RunTask,
+    PostMessage, RetryExecution, RunTask, StartChat,
 };
 use crate::engine::EngineStatus;
 use crate::http::ErrorCode::{
     Conflict, ExpiredToken, Forbidden, Held, InvalidCredentials, InvalidToken, MissingToken,
-    NotFound, UpstreamUnavailable, WorkDirNotOwned,
+    NotFound, TierLimit, UpstreamUnavailable, WorkDirNotOwned,
 };
 use crate::http::{Route, delete, get, patch, post, put};
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
@@ -297,6 +299,56 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .query::<WorkerId>("worker_id", "Only this worker's; with `by=day`")
             .lists::<usage::UsageView>(),
         get("/api/stats/overview", usage::get_overview).answers::<usage::Overview>(200),
+        get("/api/agents", agents::list_agents)
+            .rate("agents")
+            .lists::<agents::AgentView>(),
+        post("/api/agents", agents::create_agent)
+            .rate("agents")
+            .makes("workers")
+            .idempotent(again::<CreateAgent>(agents::created))
+            .takes::<agents::NewAgent>(
+                r#"{"name": "Researcher", "systemPrompt": "You look things up.", "starterPrompts": ["What is new?"]}"#,
+            )
+            .answers::<agents::AgentView>(201)
+            .refuses(&[Conflict]),
+        get("/api/agents/{agent_id}", agents::get_agent)
+            .rate("agents")
+            .answers::<agents::AgentView>(200),
+        patch("/api/agents/{agent_id}", agents::update_agent)
+            .rate("agents")
+            .takes::<agents::AgentBody>(r#"{"description": "Updated description"}"#)
+            .answers::<agents::AgentView>(200)
+            .refuses(&[Conflict]),
+        delete("/api/agents/{agent_id}", agents::delete_agent)
+            .rate("agents")
+            .says(200, "deleted"),
+        post("/api/agents/{agent_id}/duplicate", agents::duplicate_agent)
+            .rate("agents")
+            .makes("workers")
+            .idempotent(again::<CreateAgent>(agents::created))
+            .takes_optional::<agents::NewCopy>("{}")
+            .answers::<agents::AgentView>(201)
+            .refuses(&[Conflict]),
+        get("/api/agents/{agent_id}/tools", agents::list_agent_tools)
+            .rate("agents")
+            .answers::<Vec<agents::ToolView>>(200),
+        post("/api/chat", chat::create_chat)
+            .scope("chat")
+            .rate("chat")
+            .idempotent(again::<StartChat>(chat::again))
+            .takes::<chat::ChatRequest>(r#"{"message": "Hello, what can you do?"}"#)
+            .answers::<chat::AnswerView>(200)
+            .streams(chat::events)
+            .refuses(&[NotFound, Conflict, Held, TierLimit, UpstreamUnavailable]),
+        get("/api/chat/{message_id}/stream", chat::stream_chat)
+            .rate("chat")
+            .streams(chat::events)
+            .empty(204),
+        post("/api/chat/{message_id}/cancel", chat::cancel_chat)
+            .scope("chat")
+            .rate("chat")
+            .says(202, "cancelling")
+            .refuses(&[Conflict]),
         get("/v1/models", v1::list_models)
             .rate("chat")
             .answers::<v1::ModelList>(200),

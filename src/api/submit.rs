@@ -23,14 +23,19 @@ pub(super) async fn submit<C: Submit>(
     req: &Request,
     change: C,
 ) -> Result<C::Outcome, ApiError> {
-    let once = req.once().and_then(|once| {
-        Some(Once {
-            key: once.key,
-            fingerprint: once.fingerprint?,
-            at: app.now(),
-        })
-    });
-    submit_if(app, req, once, change).await
+    let once = once(app, req);
+    submit_if(app, once, req.policy().makes, change).await
+}
+
+/// Like [`submit`], where only the handler can tell what is made.
+pub(super) async fn submit_making<C: Submit>(
+    app: &App,
+    req: &Request,
+    makes: Option<&str>,
+    change: C,
+) -> Result<C::Outcome, ApiError> {
+    let once = once(app, req);
+    submit_if(app, once, makes, change).await
 }
 
 /// Like [`submit`], where only the handler can tell what was asked for.
@@ -45,19 +50,25 @@ pub(super) async fn submit_as<C: Submit>(
         fingerprint,
         at: app.now(),
     });
-    submit_if(app, req, once, change).await
+    submit_if(app, once, req.policy().makes, change).await
+}
+
+fn once(app: &App, req: &Request) -> Option<Once> {
+    let once = req.once()?;
+    Some(Once {
+        key: once.key,
+        fingerprint: once.fingerprint?,
+        at: app.now(),
+    })
 }
 
 async fn submit_if<C: Submit>(
     app: &App,
-    req: &Request,
     once: Option<Once>,
+    makes: Option<&str>,
     change: C,
 ) -> Result<C::Outcome, ApiError> {
-    let quota = req
-        .policy()
-        .makes
-        .and_then(|made| quota(&app.config.tier, made));
+    let quota = makes.and_then(|made| quota(&app.config.tier, made));
     if once.is_none() && quota.is_none() {
         return Ok(app.journal.submit(change).await?);
     }

@@ -280,15 +280,7 @@ pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, 
         .name
         .ok_or_else(|| ApiError::bad_request("name: is missing"))?;
     let id: WorkerId = app.ids.next();
-    if app
-        .store
-        .read(|tx| workers::find_by_name(tx, &name))?
-        .is_some()
-    {
-        return Err(ApiError::conflict(format!(
-            "A worker named {name:?} exists already"
-        )));
-    }
+    refuse_taken(&app, &name)?;
     let work_dir = work_dir::prepare(&app, id, body.work_dir.as_deref().unwrap_or_default())?;
     let now = app.now();
     let worker = Worker {
@@ -311,6 +303,16 @@ pub async fn create_worker(app: Arc<App>, mut req: Request) -> Result<Response, 
             work_dir::undo(&app, id, &work_dir);
             Err(error)
         }
+    }
+}
+
+/// Before a directory is made for it; the change itself looks again.
+pub(super) fn refuse_taken(app: &App, name: &str) -> Result<(), ApiError> {
+    match app.store.read(|tx| workers::find_by_name(tx, name))? {
+        Some(_) => Err(ApiError::conflict(format!(
+            "A worker named {name:?} exists already"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -387,18 +389,27 @@ pub async fn delete_worker(app: Arc<App>, req: Request) -> Result<Response, ApiE
     let id: WorkerId = req.path("worker_id")?;
     let delete_work_dir = req.query::<bool>("delete_work_dir")?.unwrap_or(false);
     let worker = find(&app, id)?;
+    delete(&app, worker, delete_work_dir).await
+}
+
+pub(super) async fn delete(
+    app: &Arc<App>,
+    worker: Worker,
+    delete_work_dir: bool,
+) -> Result<Response, ApiError> {
+    let id = worker.id;
     if delete_work_dir && app.is_held() {
         return Err(error::held());
     }
     let path = app.data.work_dir(id, &worker.work_dir);
     if delete_work_dir {
-        work_dir::check_owned(&app, &worker)?;
+        work_dir::check_owned(app, &worker)?;
     }
     // Nothing of it starts, and nothing of it runs, from here to the end.
     let barred = app.supervisor.bar_worker(id).await;
     if delete_work_dir {
         // Whatever ran until now could have put something else in its place.
-        work_dir::check_owned(&app, &worker)?;
+        work_dir::check_owned(app, &worker)?;
     }
     app.journal
         .submit(DeleteWorker { id, at: app.now() })

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod agent;
+pub mod chat;
 pub mod conditional;
 pub mod consult;
 pub mod execution;
@@ -27,6 +28,7 @@ pub use account::{
     RotateCookie, Rotation, TouchApiKey,
 };
 pub use agent::{CreateAgent, UpdateAgent};
+pub use chat::StartChat;
 pub use conditional::Conditional;
 pub use consult::AskWorker;
 pub use execution::{
@@ -228,6 +230,7 @@ commands! {
     AskWorker,
     CompleteTask,
     ClearContext,
+    StartChat,
     #[cfg(test)]
     Panic,
 }

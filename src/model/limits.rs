@@ -60,3 +60,9 @@ pub const PERMISSIONS_PER_EXECUTION_MAX: usize = 500;
 pub const ALWAYS_ALLOWED_MAX: usize = 200;
 /// Pairs of an engine and a model whose use is told apart.
 pub const USAGE_MODELS_MAX: usize = 1000;
+/// Prompts that an agent offers to begin with.
+pub const STARTER_PROMPTS_MAX: usize = 20;
+/// Each of them, bytes.
+pub const STARTER_PROMPT_BYTES_MAX: usize = 1000;
+/// Knowledge bases of an agent.
+pub const KNOWLEDGE_BASES_MAX: usize = 100;

@@ -3,10 +3,12 @@
 
 mod acp;
 mod agents;
+mod agents_api;
 mod attacks;
 mod auth;
 mod base_path;
 mod bench;
+mod chat;
 mod cli;
 mod confinement;
 mod conformance;

@@ -277,6 +277,17 @@ async fn the_commands_of_the_documentation_work_as_they_are() {
             variables.insert("REQUEST_ID", request);
             variables.insert("TOOL", "run_command".to_owned());
         }
+        if path.contains("{agent_id}") {
+            let agent = json!({ "name": format!("Agent of {name}") });
+            let agent = user.post("/api/agents", &agent).await.expect(201);
+            variables.insert("AGENT_ID", id_of(&agent.json()));
+        }
+        if path.contains("{message_id}") {
+            let chat = user.chat_with(&user.worker(name, "fake").await).await;
+            let execution = user.send(&chat, "hang").await;
+            user.running(&execution).await;
+            variables.insert("MESSAGE_ID", id_of(&user.messages(&chat).await[0]));
+        }
         if path.contains("{task_id}") {
             let task =
                 json!({ "type": "scheduled", "instruction": "help", "cron_expr": "0 0 1 1 *" });

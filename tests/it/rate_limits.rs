@@ -30,6 +30,8 @@ async fn every_family_has_its_documented_default() {
     for (answer, family, rate, burst) in [
         (user.post(&messages, &nothing).await, "chat", 60, 120),
         (user.get("/api/workers").await, "agents", 120, 200),
+        (user.get("/api/agents").await, "agents", 120, 200),
+        (user.post("/api/chat", &nothing).await, "chat", 60, 120),
         (user.post("/api/auth/login", &nothing).await, "auth", 30, 60),
         (me(&user).await, "default", 1200, 2400),
     ] {

@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::conversation::{ChatMessage, last, transcript};
 use crate::http::ApiError;
 use crate::model::SessionId;
-use crate::model::limits::MESSAGE_BYTES_MAX;
-
-/// Messages of one conversation.
-const MESSAGES_MAX: usize = 2000;
 
 /// A conversation that a model shall go on with. Other fields of OpenAI's are passed over: a worker has its own tools
 /// and its own model, with its own temperature.
@@ -40,52 +37,6 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// One message of the conversation.
-#[derive(Deserialize, JsonSchema)]
-struct ChatMessage {
-    /// `system`, `developer`, `user`, `assistant` or `tool`.
-    role: String,
-    #[serde(default)]
-    content: Option<Content>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-/// A part of a message; only text is taken.
-#[derive(Deserialize, JsonSchema)]
-struct Part {
-    r#type: String,
-    #[serde(default)]
-    text: Option<String>,
-}
-
-impl ChatMessage {
-    fn text(&self) -> Result<String, ApiError> {
-        match &self.content {
-            None => Ok(String::new()),
-            Some(Content::Text(text)) => Ok(text.clone()),
-            Some(Content::Parts(parts)) => parts
-                .iter()
-                .map(|part| match (part.r#type.as_str(), &part.text) {
-                    ("text", Some(text)) => Ok(text.as_str()),
-                    _ => Err(invalid("must be text; files are uploaded to a chat")),
-                })
-                .collect::<Result<Vec<_>, _>>()
-                .map(|texts| texts.join("\n")),
-        }
-    }
-
-    fn is_instruction(&self) -> bool {
-        matches!(self.role.as_str(), "system" | "developer")
-    }
-}
-
 impl ChatCompletionRequest {
     pub(super) fn is_usage_apart(&self) -> bool {
         self.stream_options
@@ -106,62 +57,14 @@ impl ChatCompletionRequest {
         if self.n.is_some_and(|n| n != 1) {
             return Err(ApiError::validation([("n", "there is one answer")]));
         }
-        if self.messages.len() > MESSAGES_MAX {
-            return Err(invalid(&format!("must be at most {MESSAGES_MAX}")));
-        }
-        let last = self.messages.last().filter(|last| last.role == "user");
-        let last = last.ok_or_else(|| invalid("must end with a message of the user"))?;
-        let text = last.text()?;
-        if text.trim().is_empty() {
-            return Err(invalid("the last one must not be empty"));
-        }
-        bounded(text)
+        last(&self.messages)
     }
 
-    /// The whole conversation as one message: a worker keeps its own history, and of this one it has none.
+    /// The whole conversation as one message.
     pub(super) fn transcript(&self) -> Result<String, ApiError> {
-        let last = self.last()?;
-        let before = &self.messages[..self.messages.len() - 1];
-        let section = |title: &str, wanted: &dyn Fn(&ChatMessage) -> bool, named: bool| {
-            let mut text = String::new();
-            for message in before.iter().filter(|message| wanted(message)) {
-                let said = message.text()?;
-                if !said.trim().is_empty() {
-                    let who = if named {
-                        format!("{}: ", message.role)
-                    } else {
-                        String::new()
-                    };
-                    text.push_str(&format!("{who}{}\n\n", said.trim()));
-                }
-            }
-            match text.is_empty() {
-                true => Ok::<_, ApiError>(text),
-                false => Ok(format!("# {title}\n\n{text}")),
-            }
-        };
-        let instructions = section("Instructions", &ChatMessage::is_instruction, false)?;
-        let earlier = section("The conversation so far", &|it| !it.is_instruction(), true)?;
-        if instructions.is_empty() && earlier.is_empty() {
-            return Ok(last);
-        }
-        bounded(format!(
-            "{instructions}{earlier}# The message to answer\n\n{last}"
-        ))
+        self.last()?;
+        transcript(&self.messages)
     }
-}
-
-fn bounded(text: String) -> Result<String, ApiError> {
-    if text.len() > MESSAGE_BYTES_MAX {
-        return Err(invalid(&format!(
-            "must have at most {MESSAGE_BYTES_MAX} bytes"
-        )));
-    }
-    Ok(text)
-}
-
-fn invalid(why: &str) -> ApiError {
-    ApiError::validation([("messages", why)])
 }
 
 #[cfg(test)]

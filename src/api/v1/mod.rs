@@ -13,6 +13,7 @@
 mod answer;
 mod asked;
 mod chunks;
+pub(in crate::api) mod conversation;
 
 use std::sync::Arc;
 
