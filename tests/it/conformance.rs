@@ -387,7 +387,7 @@ const CONVENTIONS: &[Line] = &[
         "Rate limits",
         "/api/knowledge/* 30/min, burst 60",
         "",
-        Pending("knowledge"),
+        Pending("there are no knowledge bases"),
     ),
     (
         "Rate limits",
@@ -399,7 +399,7 @@ const CONVENTIONS: &[Line] = &[
         "Rate limits",
         "/api/automation/webhook/* 600/min, burst 1200",
         "",
-        Pending("automation"),
+        Pending("there is no automation"),
     ),
     (
         "Rate limits",
@@ -413,6 +413,8 @@ const CONVENTIONS: &[Line] = &[
         "or queues",
         By(&[
             "idempotency::every_post_that_makes_something_makes_it_once",
+            "agents_api::an_agent_is_made_once_for_each_key_and_within_the_tier",
+            "chat::a_question_is_asked_once_for_each_key",
             "idempotency::an_upload_that_is_sent_again_is_one_file",
             "idempotency::a_key_is_for_one_body_and_one_route",
         ]),
@@ -457,9 +459,62 @@ const CONVENTIONS: &[Line] = &[
     ),
     (
         "families",
-        "/api/agents, /api/chat, /api/knowledge, /api/automation",
+        "/api/agents",
+        "an agent is a worker, its system prompt the worker's memory; times in RFC 3339",
+        By(&[
+            "agents_api::an_agent_has_the_documented_shape_and_is_a_worker",
+            "agents_api::a_change_touches_what_is_given_and_null_clears",
+            "agents_api::bad_agents_are_refused_by_field",
+            "agents_api::a_copy_is_an_agent_of_its_own",
+            "agents_api::a_deleted_agent_is_a_deleted_worker",
+            "agents_api::the_tools_say_which_of_them_the_agent_may_use",
+        ]),
+    ),
+    (
+        "families",
+        "/api/chat, whole",
+        "a conversation is a chat; what fails is 503 with the engine's word in the details, what was stopped 409",
+        By(&[
+            "chat::an_answer_comes_whole_with_its_conversation",
+            "chat::a_conversation_may_be_brought_along",
+            "chat::what_cannot_be_asked_is_refused_and_begins_nothing",
+        ]),
+    ),
+    (
+        "families",
+        "/api/chat as events: token, tool_call, tool_result, tool_error, progress, done, error",
+        "no `citation` before there is knowledge; `percent` is null, since no engine says it",
+        By(&[
+            "chat::an_answer_comes_as_it_is_written_with_its_tools",
+            "chat::a_tool_that_fails_and_a_run_that_fails_say_so",
+            "chat::a_stream_ends_with_its_conversation",
+        ]),
+    ),
+    (
+        "families",
+        "/api/chat: ids <messageId>:<n>, Last-Event-ID resumes; closing does not stop, cancel does",
+        "numbers grow by more than one; behind the last event there is 204",
+        By(&[
+            "chat::an_answer_comes_as_it_is_written_with_its_tools",
+            "chat::a_stream_is_taken_up_after_a_kill",
+            "chat::a_run_goes_on_without_its_reader_until_it_is_cancelled",
+        ]),
+    ),
+    (
+        "families",
+        "/api/knowledge",
         "",
-        Pending("these families of endpoints"),
+        Pending(
+            "there are no knowledge bases: nothing reads, cuts and finds documents yet; agents keep their ids",
+        ),
+    ),
+    (
+        "families",
+        "/api/automation",
+        "",
+        Pending(
+            "there is no automation: tasks start workers when they are due, and nothing else does",
+        ),
     ),
 ];
 

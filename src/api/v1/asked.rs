@@ -71,6 +71,7 @@ impl ChatCompletionRequest {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::model::limits::MESSAGE_BYTES_MAX;
 
     fn asked(messages: serde_json::Value) -> ChatCompletionRequest {
         let body = serde_json::json!({ "model": "bee", "messages": messages });
