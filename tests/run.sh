@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold, from the format to the browser; stops at the first thing that does not.
-# Installs what it needs with the system's package manager: a C compiler, curl, Chromium and its driver.
+# Installs what it needs with the system's package manager: a C compiler, curl, Chromium and its driver, npm. Of npm's
+# registry it takes axe-core alone, which looks over the pages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -51,6 +52,9 @@ command -v cc >/dev/null || install "gcc libc6-dev" "gcc glibc-devel" "gcc" "bui
 command -v curl >/dev/null || install curl curl curl curl curl
 has_browser || install "chromium chromium-driver" "chromium chromedriver" "chromium" "chromium chromium-chromedriver" \
     "--cask google-chrome chromedriver"
+command -v npm >/dev/null || install npm npm npm npm node
+[ -f target/axe/node_modules/axe-core/axe.min.js ] ||
+    npm install --prefix target/axe --no-save --no-audit --no-fund --ignore-scripts --loglevel=error axe-core@4.14.1
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 

@@ -213,7 +213,7 @@ async function start() {
       group.description ? h('p', { class: 'docs-note' }, group.description) : null,
       group.rows.map((row) => row.element),
     );
-    group.contents = h('div', null, h('h3', null, h('a', { href: `#group-${group.name}` }, title)), h('ul', null, group.rows.map((row) => row.link)));
+    group.contents = h('div', null, h('h2', null, h('a', { href: `#group-${group.name}` }, title)), h('ul', null, group.rows.map((row) => row.link)));
   }
   replace(byId('operations'), groups.map((group) => group.section));
   replace(byId('contents'), groups.map((group) => group.contents));

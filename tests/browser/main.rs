@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod chats;
+mod accessible;
 mod conversation;
 mod cross_origin;
 mod docs;

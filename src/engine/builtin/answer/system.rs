@@ -93,7 +93,8 @@ impl Answerer<'_> {
                 plain(&engine.detail),
             ]
         });
-        self.say(&table(&["Engine", "Ready", ""], rows)).await?;
+        self.say(&table(&["Engine", "Ready", "About"], rows))
+            .await?;
         let others = engines
             .iter()
             .filter(|engine| engine.ready && engine.name != NAME);

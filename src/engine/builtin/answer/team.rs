@@ -95,7 +95,7 @@ impl Answerer<'_> {
             ("Directory", cell_code(&worker.work_dir)),
         ];
         let rows = rows.map(|(what, value)| vec![what.to_owned(), value]);
-        self.say(&table(&["", ""], rows)).await?;
+        self.say(&table(&["Setting", "Value"], rows)).await?;
         if !worker.memory.trim().is_empty() {
             let (memory, more) = head(
                 &worker.memory,
