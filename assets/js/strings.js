@@ -758,6 +758,7 @@ const en = {
   'keys.send': 'Send the message',
   'keys.newline': 'New line',
   'keys.stop': 'Stop the reply',
+  'keys.editLast': 'Say the last message differently',
   'keys.mention': 'Name a worker',
   'keys.help': 'Show this list',
   'keys.workers': 'Go to workers',

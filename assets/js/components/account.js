@@ -129,6 +129,7 @@ export const KEY_LIST = [
   ['keys.send', ['Enter']],
   ['keys.newline', ['Shift', 'Enter']],
   ['keys.stop', ['Esc']],
+  ['keys.editLast', ['↑']],
   ['keys.mention', ['@']],
   ['keys.palette', [isMac ? '⌘' : 'Ctrl', 'K']],
   ['keys.newChat', [isMac ? '⌘' : 'Ctrl', 'Shift', 'O']],
