@@ -229,3 +229,50 @@ async fn a_long_chat_opens_at_its_end_and_is_read_to_its_start() {
         .await;
     browser.has_no_complaints().await;
 }
+
+/// A file that the server would not take is not sent, and no chat is made for it.
+#[tokio::test]
+async fn a_file_that_is_too_large_is_refused_before_it_is_sent() {
+    let server = TestServer::with("upload_bytes_max = 1000").await;
+    let file = server.home.path().join("large.bin");
+    std::fs::write(&file, vec![0; 1001]).unwrap();
+    let browser = Browser::signed_in(&server).await;
+    browser
+        .type_into("input[type=file]", file.to_str().unwrap())
+        .await;
+    browser
+        .until("document.querySelector('.toast-error')?.textContent.includes('large.bin')")
+        .await;
+    browser
+        .until("!document.querySelector('.chip') && location.pathname === '/'")
+        .await;
+    browser.has_no_complaints().await;
+}
+
+/// A screen reader hears that somebody replies, and then what was said, once; never the words as they come.
+#[tokio::test]
+async fn a_reply_is_announced_twice_and_not_word_by_word() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    browser
+        .read(
+            "(window.heard = [],
+              new MutationObserver(() => {
+                const said = document.getElementById('announcer').textContent;
+                if (said) window.heard.push(said);
+              }).observe(document.getElementById('announcer'), { childList: true }))",
+        )
+        .await;
+    browser.say("count to 20 slowly").await;
+    browser
+        .until("window.heard.some((said) => said.startsWith('Bee replied: 1'))")
+        .await;
+    is_idle(&browser).await;
+    let heard = browser
+        .read("window.heard.map((said) => said.slice(0, 14)).join('|')")
+        .await;
+    assert_eq!(heard, "Bee is replyin|Bee replied: 1");
+    let live = "document.querySelector('.message-reply').closest('[aria-live]')?.getAttribute('aria-live')";
+    assert_eq!(browser.read(live).await, "off");
+    browser.has_no_complaints().await;
+}

@@ -1,8 +1,8 @@
 //! The console in a real browser, used as its user does.
 #![allow(clippy::unwrap_used)]
 
-mod chats;
 mod accessible;
+mod chats;
 mod conversation;
 mod cross_origin;
 mod docs;

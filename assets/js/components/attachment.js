@@ -3,9 +3,26 @@ import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { bytes, plain } from '../format.js';
-import { upload } from '../api.js';
+import { get, upload } from '../api.js';
 import { mediaKind } from './media.js';
 import { toast, toastError } from './toast.js';
+
+/** The size of a file that the server takes; asked once, and again after a failure. @type {Promise<number>|null} */
+let asked = null;
+function bytesMax() {
+  asked ??= get('/api/settings').then(
+    (settings) => settings.upload_bytes_max ?? Infinity,
+    () => {
+      // The server says so itself when it comes to that.
+      asked = null;
+      return Infinity;
+    },
+  );
+  return asked;
+}
+
+const tooLarge = (file, most) =>
+  toast(t('composer.tooLarge', { name: plain(file.name), most: bytes(most) }), { kind: 'error' });
 
 /**
  * @param {{sessionId: () => Promise<string>, changed: () => void}} options `sessionId` makes the chat if it is a new one
@@ -60,6 +77,13 @@ export function attachment({ sessionId, changed }) {
     el.hidden = false;
     changed();
     try {
+      const most = await bytesMax();
+      if (current !== mine) return;
+      if (file.size > most) {
+        clear();
+        tooLarge(file, most);
+        return;
+      }
       const id = await sessionId();
       mine.media = await upload(`/api/local/sessions/${id}/media`, file, {
         signal: mine.abort.signal,
@@ -72,7 +96,7 @@ export function attachment({ sessionId, changed }) {
     } catch (error) {
       if (current === mine) clear();
       const most = error.status === 413 && Number(/\d{3,}/.exec(error.message)?.[0]);
-      if (most) toast(t('composer.tooLarge', { name: plain(file.name), most: bytes(most) }), { kind: 'error' });
+      if (most) tooLarge(file, most);
       else toastError(error);
     }
   }

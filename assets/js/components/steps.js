@@ -57,6 +57,10 @@ const isNothing = (value) =>
   value === '' ||
   (typeof value === 'object' && Object.keys(value).length === 0);
 
+/** Whether the card's own line says all of it already. */
+const isOnlyTarget = (args) =>
+  typeof args === 'object' && Object.keys(args).length === 1 && Object.values(args)[0] === targetOf(args);
+
 /** A card for one tool call. */
 function toolCard(tool) {
   const state = h('span', { class: 'tool-state' });
@@ -76,7 +80,7 @@ function toolCard(tool) {
     const args = change ? change.rest : current.args;
     replace(
       body,
-      !isNothing(args) && [h('h4', null, t('tool.args')), h('pre', { tabindex: 0 }, pretty(args))],
+      !isNothing(args) && !isOnlyTarget(args) && [h('h4', null, t('tool.args')), h('pre', { tabindex: 0 }, pretty(args))],
       change && [h('h4', null, t('diff.label')), change.el],
       !isNothing(current.output) && [
         h('h4', null, t('tool.output')),
