@@ -1,10 +1,10 @@
 //! Whether a running execution may do something: its worker's mode, what was always allowed, or the user.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::Supervisor;
 use super::run::cut;
@@ -30,12 +30,62 @@ enum AskError {
     Submit(#[from] SubmitError),
 }
 
+/// How long an execution has waited for its user: that is none of the time it has.
+#[derive(Default)]
+pub(super) struct Waits(Mutex<Waited>);
+
+#[derive(Default)]
+struct Waited {
+    before: Duration,
+    open: usize,
+    since: Option<Instant>,
+}
+
+impl Waited {
+    fn so_far(&self) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+impl Waits {
+    /// All of it so far; requests that wait at the same time wait once.
+    pub(super) fn so_far(&self) -> Duration {
+        self.lock().so_far()
+    }
+
+    fn begin(&self) -> Waiting<'_> {
+        let mut waited = self.lock();
+        waited.open += 1;
+        waited.since.get_or_insert_with(Instant::now);
+        Waiting(self)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until it is dropped.
+struct Waiting<'a>(&'a Waits);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waited = self.0.lock();
+        waited.open -= 1;
+        if waited.open == 0 {
+            waited.before = waited.so_far();
+            waited.since = None;
+        }
+    }
+}
+
 /// Who decides for one execution.
 struct Desk {
     supervisor: Arc<Supervisor>,
     execution: ExecutionId,
     worker: Option<WorkerId>,
     stop: watch::Receiver<Option<Stop>>,
+    waits: Arc<Waits>,
 }
 
 impl Supervisor {
@@ -44,12 +94,14 @@ impl Supervisor {
         self: &Arc<Self>,
         execution: &Execution,
         stop: watch::Receiver<Option<Stop>>,
+        waits: Arc<Waits>,
     ) -> Asker {
         Asker::new(Arc::new(Desk {
             supervisor: self.clone(),
             execution: execution.id,
             worker: execution.worker_id,
             stop,
+            waits,
         }))
     }
 
@@ -125,6 +177,7 @@ impl Desk {
         // Before it is asked, so that no answer is missed.
         let mut answers = parts.feed.subscribe(Scope::Execution(self.execution));
         parts.journal.submit(AskPermission { request }).await?;
+        let _waiting = self.waits.begin();
         let mut stop = self.stop.clone();
         let stopped = async move { drop(stop.wait_for(Option::is_some).await) };
         tokio::pin!(stopped);

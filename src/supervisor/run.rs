@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant};
 
+use super::permission::Waits;
 use super::{REFUSED_PAUSE, RETRY_INTERVAL, Supervisor, remembered, routing};
 use crate::command::{Ending, FinishExecution, RecordContext, RecordEvent, StartExecution};
 use crate::data_dir::make_dir;
@@ -210,7 +211,8 @@ impl Supervisor {
         };
         let (events, mut incoming) = mpsc::channel(EVENTS_WAITING_MAX);
         let (pid, pid_seen) = watch::channel(None);
-        let permission = self.desk(execution, stop.clone());
+        let waits = Arc::new(Waits::default());
+        let permission = self.desk(execution, stop.clone(), waits.clone());
         if let Some(entry) = self.running().get_mut(&execution.id) {
             entry.log = Some(log.length());
             entry.pid = Some(pid_seen);
@@ -226,7 +228,8 @@ impl Supervisor {
             permission,
         };
         let admitted = self.admit(&mut turn);
-        let deadline = Instant::now() + timeout;
+        let mut deadline = Instant::now() + timeout;
+        let mut waited = Duration::ZERO;
         let result = {
             let mut running = engine.run(&turn, &mut run);
             let mut timed_out = false;
@@ -236,6 +239,13 @@ impl Supervisor {
                     Some(event) = incoming.recv() => self.take(execution.id, event, progress).await,
                     result = &mut running => break result,
                     () = tokio::time::sleep_until(deadline), if !timed_out => {
+                        // What its user took to answer is not its own.
+                        let so_far = waits.so_far();
+                        deadline += so_far - waited;
+                        waited = so_far;
+                        if Instant::now() < deadline {
+                            continue;
+                        }
                         timed_out = true;
                         self.stop(execution.id, Stop::TimedOut);
                     }

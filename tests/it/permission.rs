@@ -428,6 +428,19 @@ async fn a_request_that_nobody_answers_is_denied_in_time() {
     assert!(!talk.made().await);
 }
 
+/// Waiting for its user is none of the time that a worker has.
+#[tokio::test]
+async fn an_execution_does_not_time_out_while_it_waits() {
+    let scripts = vec![calls(&[COMMAND]), text(&["Done."])];
+    let talk = Talk::with(scripts, "ask", "permission_timeout_s = 4").await;
+    let worker = format!("/api/workers/{}", talk.worker);
+    let limit = json!({ "timeout_s": 3 });
+    talk.user.put(&worker, &limit).await.expect(200);
+    let asked = talk.asked().await;
+    let reply = talk.user.ended(&asked.execution).await;
+    assert_eq!((reply.text(), reply.error()), ("Done.", ""));
+}
+
 #[tokio::test]
 async fn a_cancelled_execution_denies_what_it_asked() {
     let talk = Talk::calling(COMMAND).await;

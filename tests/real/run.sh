@@ -56,6 +56,7 @@ cargo build
 python3 "$here/model.py" target/debug/skep "$model_port"
 python3 "$here/chat.py" target/debug/skep "$directory/node_modules/.bin" "$model_port" "$scripted_port"
 python3 "$here/tools.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port"
+python3 "$here/permissions.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port"
 SKEP_REAL_ENGINES="$directory/node_modules/.bin" SKEP_REAL_MODEL_PORT=$model_port \
     SKEP_SCRIPTED_MODEL_PORT=$scripted_port \
     cargo test --test it real:: -- --ignored --test-threads 1
