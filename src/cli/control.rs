@@ -68,24 +68,7 @@ pub fn ask(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, ControlError> {
-    let address = reachable(control.address);
-    let io = |source| ControlError::Io { address, source };
-    let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(io)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(io)?;
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(io)?;
-    let body = body.map(Value::to_string).unwrap_or_default();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        control.key,
-        body.len()
-    );
-    let answer = match control.tls {
-        false => exchange(stream, &request),
-        true => secured(stream, address.ip()).and_then(|stream| exchange(stream, &request)),
-    }
-    .map_err(io)?;
-    let (status, body) = parse(&answer).ok_or(ControlError::NotAnAnswer { address })?;
+    let (status, body) = exchange(control, method, path, body, ANSWER_TIMEOUT)?;
     if (200..300).contains(&status) {
         return Ok(body);
     }
@@ -95,7 +78,35 @@ pub fn ask(
     })
 }
 
-fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+/// Asks the server and takes its answer as it is: the status and the JSON.
+pub fn exchange(
+    control: &Control,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+    answer_timeout: Duration,
+) -> Result<(u16, Value), ControlError> {
+    let address = reachable(control.address);
+    let io = |source| ControlError::Io { address, source };
+    let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(io)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(io)?;
+    stream.set_read_timeout(Some(answer_timeout)).map_err(io)?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        control.key,
+        body.len()
+    );
+    let answer = match control.tls {
+        false => over(stream, &request),
+        true => secured(stream, address.ip()).and_then(|stream| over(stream, &request)),
+    }
+    .map_err(io)?;
+    parse(&answer).ok_or(ControlError::NotAnAnswer { address })
+}
+
+fn over(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let mut answer = Vec::new();

@@ -106,6 +106,20 @@ impl Hive {
     }
 }
 
+/// The server that has the data directory. One that is just starting is not waited for.
+pub fn running(data: Option<PathBuf>) -> Result<Control, HiveError> {
+    let root = existing(data)?;
+    let stopped = || {
+        let message = "the server does not run; start it with `skep`, then try again";
+        HiveError::Io(std::io::Error::other(message))
+    };
+    match DataDir::open(&root) {
+        Ok(_) => Err(stopped()),
+        Err(DataDirError::InUse { .. }) => control::read(&root).ok_or_else(stopped),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Stopped {
     fn open(data: DataDir) -> Result<Self, HiveError> {
         let config = Config::load(data.root(), |name| std::env::var_os(name), &[])?;

@@ -12,6 +12,7 @@ mod control_tls;
 mod engines;
 mod hive;
 mod login_link;
+mod mcp;
 mod passwd;
 mod progress;
 mod purge;
@@ -144,6 +145,14 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+    /// Connect a client that starts programs (Model Context Protocol over stdio) to the running server
+    #[command(after_help = "\
+What the client is told:
+  {\"mcpServers\": {\"skep\": {\"command\": \"skep\", \"args\": [\"mcp\"]}}}
+
+It may do everything, as whoever may read the data directory. An API key in SKEP_MCP_TOKEN limits it to the key's scopes:
+  SKEP_MCP_TOKEN=$(skep token --name desktop --scope chat) skep mcp")]
+    Mcp,
     /// Remove from disk what was deleted, now instead of after two snapshots
     Purge,
     /// Measure this machine and what Skep makes of it, on the disk of the data directory
@@ -322,6 +331,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Verify => verify::verify(data),
         Command::Retention { dry_run } => retention::retention(dry_run, data),
         Command::Purge => purge::purge(data),
+        Command::Mcp => mcp::bridge(data),
         Command::Bench(asked) => bench::bench(&asked, data),
     };
     match done {

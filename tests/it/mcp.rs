@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Method, TestServer, User};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{Method, PATIENCE, TestServer, User};
 
 async fn rpc(user: &User, method: &str, params: Value) -> Value {
     let body = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
@@ -191,4 +193,83 @@ async fn a_key_sees_the_tools_of_its_scope() {
     )
     .await;
     assert_eq!(refused["error"]["code"], -32_602);
+}
+
+/// A client that starts programs talks to the running server; what waits long does not hold up the rest.
+#[tokio::test]
+async fn the_bridge_passes_messages_on() {
+    let server = TestServer::start().await;
+    let user = server.log_in().await;
+    let input = [
+        r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        "",
+        r#"{"jsonrpc":"2.0","id":"two","method":"tools/call","params":{"name":"create_worker","arguments":{"name":"Ada"}}}"#,
+        "no JSON",
+        r#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#,
+    ];
+    let answers = bridged(&server, &[], &input.join("\n")).await;
+    let answer = |id: Value| {
+        let found = answers.iter().find(|answer| answer["id"] == id);
+        found.unwrap_or_else(|| panic!("{id} in {answers:?}"))
+    };
+    assert_eq!(answers.len(), 4, "{answers:?}");
+    assert_eq!(answer(json!(1))["result"]["serverInfo"]["name"], "skep");
+    assert_eq!(answer(json!("two"))["result"]["isError"], false);
+    assert_eq!(answer(Value::Null)["error"]["code"], -32_700);
+    assert!(answer(json!(3))["result"]["tools"].is_array());
+    assert_eq!(user.read("/api/workers").await[0]["name"], "Ada");
+
+    let key = with_scope(&user, "read").await.access;
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let limited = bridged(&server, &[("SKEP_MCP_TOKEN", key.as_str())], list).await;
+    assert!(!limited[0].to_string().contains("create_worker"));
+    let wrong = bridged(&server, &[("SKEP_MCP_TOKEN", "skep_wrong")], list).await;
+    assert_eq!(
+        (&wrong[0]["id"], &wrong[0]["error"]["data"]["error"]),
+        (&json!(1), &json!("invalid_token"))
+    );
+
+    let data = server.data.clone();
+    let stopped = server.stop().await;
+    let output = bridge(&data, &[], list).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("the server does not run; start it with `skep`"),
+        "{said}"
+    );
+    drop(stopped);
+}
+
+async fn bridged(server: &TestServer, env: &[(&str, &str)], input: &str) -> Vec<Value> {
+    let output = bridge(&server.data, env, input).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+async fn bridge(data: &std::path::Path, env: &[(&str, &str)], input: &str) -> std::process::Output {
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_skep"))
+        .args(["mcp", "--data"])
+        .arg(data)
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap()
 }
