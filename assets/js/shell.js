@@ -5,6 +5,7 @@ import { emit, on, store, applyEvent, clearStore, loadAll, unreadSessions } from
 import { startStream, stopStream } from './stream.js';
 import { startRouter, stopRouter } from './router.js';
 import { startNotices } from './notices.js';
+import { later } from './later.js';
 import { sidebar } from './components/sidebar.js';
 import { banners, connectionPill } from './components/banners.js';
 import { emptyState } from './components/status.js';
@@ -14,10 +15,11 @@ import { chatPage } from './pages/chat.js';
 import { workersPage } from './pages/workers.js';
 import { executionsPage } from './pages/executions.js';
 import { executionPage } from './pages/execution.js';
-import { tasksPage } from './pages/tasks.js';
-import { memoryPage } from './pages/memory.js';
-import { usagePage } from './pages/usage.js';
-import { settingsPage } from './pages/settings.js';
+
+const tasksPage = later(async () => (await import('./pages/tasks.js')).tasksPage);
+const memoryPage = later(async () => (await import('./pages/memory.js')).memoryPage);
+const usagePage = later(async () => (await import('./pages/usage.js')).usagePage);
+const settingsPage = later(async () => (await import('./pages/settings.js')).settingsPage);
 
 /** Loading does not wait longer than this for the stream; a later first connection counts as a gap. */
 const STREAM_WAIT_MS = 1500;
@@ -72,7 +74,9 @@ export async function startShell(root) {
   );
   const setTitle = () => {
     const unread = unreadSessions();
-    document.title = [(unread ? `(${unread}) ` : '') + (page?.title?.() ?? ''), t('app.name')].filter(Boolean).join(' · ');
+    document.title = [(unread ? `(${unread}) ` : '') + (page?.title?.() ?? ''), t('app.name')]
+      .filter(Boolean)
+      .join(' · ');
     navigator.setAppBadge?.(unread).catch(() => {});
   };
   let isFirst = true;
@@ -85,7 +89,7 @@ export async function startShell(root) {
     if (isOther && !isFirst && !shown.focus) document.getElementById('main')?.focus({ preventScroll: true });
     isFirst = false;
   });
-  const offs = [on('sessions', setTitle), on('open-menu', side.open), startNotices()];
+  const offs = [on('sessions', setTitle), on('page', setTitle), on('open-menu', side.open), startNotices()];
   return {
     focusComposer: () => page?.focus?.(),
     destroy() {
