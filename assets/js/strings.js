@@ -760,6 +760,7 @@ const en = {
   'keys.stop': 'Stop the reply',
   'keys.editLast': 'Say the last message differently',
   'keys.mention': 'Name a worker',
+  'keys.answer': 'Answer what a worker asks',
   'keys.help': 'Show this list',
   'keys.workers': 'Go to workers',
   'keys.executions': 'Go to executions',

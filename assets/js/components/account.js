@@ -140,6 +140,7 @@ export const KEY_LIST = [
   ['keys.memory', ['g', 'm'], true],
   ['keys.usage', ['g', 'u'], true],
   ['keys.settings', ['g', 's'], true],
+  ['keys.answer', ['1–3']],
   ['keys.help', ['?']],
 ];
 
@@ -172,7 +173,7 @@ export function keysDialog() {
           ),
         ),
       ),
-      h('label', { class: 'check' }, single, h('span', null, t('keys.single'), ' (/ ? g)')),
+      h('label', { class: 'check' }, single, h('span', null, t('keys.single'), ' (/ ? g 1–3)')),
     ],
   });
 }

@@ -41,6 +41,7 @@ const glyphOf = (name) => GLYPHS.find(([pattern]) => pattern.test(name))?.[1] ??
 function targetOf(args) {
   if (typeof args === 'string') return args.split('\n', 1)[0];
   if (!args || typeof args !== 'object') return '';
+  if (Array.isArray(args.argv)) return args.argv.join(' ').split('\n', 1)[0].slice(0, 200);
   const key = TARGET_KEYS.find((k) => typeof args[k] === 'string' && args[k]);
   const value = key ? args[key] : (Object.values(args).find((v) => typeof v === 'string') ?? '');
   return value.split('\n', 1)[0].slice(0, 200);
