@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::agents::{Visit, said};
+use crate::support::model::{ModelServer, calls, text};
 use crate::support::{PATIENCE, Setup, TestServer, User, engine};
 
 fn question(worker: &str, question: &str) -> Value {
@@ -150,4 +151,46 @@ async fn a_restart_takes_back_what_nobody_waits_for() {
     let user = user.at(&server);
     let reply = user.ended(&id).await;
     assert_eq!(reply.status(), "cancelled");
+}
+
+/// A model that answers over HTTP asks with the same tool, and a stop reaches whom it asked.
+#[tokio::test]
+async fn a_model_asks_a_worker_and_a_stop_reaches_that_one() {
+    let question = |what: &str| format!(r#"{{"worker": "Bob", "question": "{what}"}}"#);
+    let (seven, hang) = (question("say seven"), question("hang"));
+    let model = ModelServer::saying([
+        calls(&[("ask_worker", seven.as_str())]),
+        text(&["It says seven."]),
+        calls(&[("ask_worker", hang.as_str())]),
+    ]);
+    let model = model.await;
+    let server = TestServer::with(&engine::settings_with(&model.engine("m", ""))).await;
+    let user = server.log_in().await;
+    let bob = user.worker("Bob", "fake").await;
+    let (_, chat) = user.chat_with_engine("Ada", "m").await;
+    assert_eq!(user.ask(&chat, "Ask Bob.").await.text(), "It says seven.");
+    let told = &model.asked()[1].body["messages"];
+    assert_eq!(
+        told.as_array().unwrap().last().unwrap()["content"],
+        "seven\n"
+    );
+
+    let asking = user.send(&chat, "Ask Bob again.").await;
+    let path = format!("/api/executions?worker_id={bob}");
+    let mut events = user.events("/api/stream", Some(0)).await;
+    let is_asked = |data: &Value| data["worker_id"] == bob && data["status"] == "running";
+    for _ in 0..2 {
+        events
+            .find(|event| event.is("status") && is_asked(&event.data))
+            .await;
+    }
+    let asked = user.read_all(&path).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    user.printed(&asked, "hanging").await;
+    let cancel = format!("/api/executions/{asking}/cancel");
+    user.post(&cancel, &json!({})).await.expect(202);
+    assert_eq!(user.ended(&asked).await.status(), "cancelled");
+    assert_eq!(user.ended(&asking).await.status(), "cancelled");
 }
