@@ -10,6 +10,7 @@ mod backup;
 mod bee;
 mod caller;
 mod chat;
+mod engine_options;
 mod error;
 mod events;
 mod executions;
@@ -49,6 +50,7 @@ use crate::http::ErrorCode::{
     NotFound, TierLimit, UpstreamUnavailable, WorkDirNotOwned,
 };
 use crate::http::{Route, delete, get, patch, post, put};
+use crate::model::engine_options::EngineOptions;
 use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
 
 pub use caller::Caller;
@@ -426,6 +428,15 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         .says(200, "deleted"),
         delete("/api/bee/permissions/{tool}", permissions::forget_bee_permission)
             .says(200, "deleted"),
+        get("/api/workers/{worker_id}/engine", engine_options::get_engine_options)
+            .rate("agents")
+            .answers::<EngineOptions>(200),
+        put("/api/workers/{worker_id}/engine", engine_options::set_engine_options)
+            .rate("agents")
+            .takes::<engine_options::EngineOptionsBody>(
+                r#"{"args": ["--verbose"], "secrets": {"API_TOKEN": "my-token"}}"#,
+            )
+            .answers::<EngineOptions>(200),
         get("/api/search", search::search)
             .needs_query::<String>("q", search::Q, "hello")
             .query::<String>("in", search::IN)

@@ -10,6 +10,7 @@ pub mod agent;
 pub mod chat;
 pub mod conditional;
 pub mod consult;
+pub mod engine_options;
 pub mod execution;
 pub mod memory;
 pub mod message;
@@ -31,6 +32,7 @@ pub use agent::{CreateAgent, UpdateAgent};
 pub use chat::StartChat;
 pub use conditional::Conditional;
 pub use consult::AskWorker;
+pub use engine_options::SetEngineOptions;
 pub use execution::{
     CancelPending, Ending, FinishExecution, RecordContext, RecordEvent, RetryExecution,
     StartExecution,
@@ -231,6 +233,7 @@ commands! {
     CompleteTask,
     ClearContext,
     StartChat,
+    SetEngineOptions,
     #[cfg(test)]
     Panic,
 }

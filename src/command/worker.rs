@@ -10,7 +10,7 @@ use crate::model::{
     Bee, EventBody, Execution, ExecutionStatus, MemoryScope, Millis, WorkDir, Worker, WorkerId,
 };
 use crate::store::executions::{Filter, Order};
-use crate::store::{executions, permissions, profiles, workers};
+use crate::store::{engine_options, executions, permissions, profiles, workers};
 
 /// How many workers there may be.
 pub const WORKERS_MAX: u64 = 10_000;
@@ -153,6 +153,7 @@ impl Change for DeleteWorker {
         delete_scope(cx, MemoryScope::Worker(self.id))?;
         permissions::forget_all(cx.tx, self.id)?;
         profiles::delete(cx.tx, self.id)?;
+        engine_options::delete(cx.tx, self.id)?;
         workers::delete(cx.tx, &worker)?;
         cx.emit(None, None, self.at, EventBody::Worker(self.id))?;
         Ok(worker)

@@ -8,6 +8,8 @@
 //! Skep's tools are the only MCP server it starts with, and it need not ask about them: Skep itself decides what they may
 //! do. Others are a matter of `argv`, too (`--mcp-config`, once more).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::cli::{
@@ -69,10 +71,11 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         format!("--permission-mode={mode}"),
         format!("--append-system-prompt-file={briefing}"),
     ];
-    if turn.mcp.is_some() {
+    if turn.mcp.is_some() || !turn.extra.servers.is_empty() {
+        let others = turn.extra.table("url");
         argv.push(format!(
             "--mcp-config={}",
-            temp_file(turn, "mcp.json", &tools())?
+            temp_file(turn, "mcp.json", &tools(turn.mcp.is_some(), others))?
         ));
         argv.push("--strict-mcp-config".to_owned());
         argv.push(format!("--allowedTools=mcp__{SERVER_NAME}"));
@@ -111,13 +114,16 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
 }
 
 /// Where Skep's tools are; it puts the variables in itself.
-fn tools() -> String {
+fn tools(are_there: bool, mut servers: BTreeMap<String, Value>) -> String {
     let server = json!({
         "type": "http",
         "url": format!("${{{URL_VARIABLE}}}{PERMISSION_QUERY}"),
         "headers": { "Authorization": format!("Bearer ${{{TOKEN_VARIABLE}}}") },
     });
-    json!({ "mcpServers": { SERVER_NAME: server } }).to_string()
+    if are_there {
+        servers.insert(SERVER_NAME.to_owned(), server);
+    }
+    json!({ "mcpServers": servers }).to_string()
 }
 
 /// Reads `--output-format=stream-json`.

@@ -79,6 +79,19 @@ impl CommandLine {
     }
 }
 
+impl CommandLine {
+    /// The settings with what the worker's own options add. They grant nothing.
+    fn with(&self, turn: &Turn) -> EngineSettings {
+        let mut settings = self.settings.clone();
+        if settings.argv.is_empty() && !turn.extra.args.is_empty() {
+            settings.argv.push(self.dialect.program.to_owned());
+        }
+        settings.argv.extend_from_slice(&turn.extra.args);
+        settings.env.extend(turn.extra.env.clone());
+        settings
+    }
+}
+
 impl Engine for CommandLine {
     fn name(&self) -> &str {
         &self.settings.name
@@ -94,9 +107,10 @@ impl Engine for CommandLine {
             // One that is talked with is never told it as an argument.
             let is_talk = self.dialect.talk.is_some();
             turn.resume = turn.resume.filter(|id| is_talk || is_session_id(id));
+            let settings = self.with(&turn);
             turn.model = turn.model.or_else(|| self.settings.model.clone());
             loop {
-                let launch = (self.dialect.launch)(&self.settings, &turn)?.checked()?;
+                let launch = (self.dialect.launch)(&settings, &turn)?.checked()?;
                 let program = launch.argv.first().map_or("", String::as_str);
                 let confinement = confine(
                     &self.settings,
@@ -107,7 +121,7 @@ impl Engine for CommandLine {
                     Some(&turn),
                 )?;
                 let mut parser = match self.dialect.talk {
-                    Some(talk) => talk(&self.settings, &turn, &run.permission),
+                    Some(talk) => talk(&settings, &turn, &run.permission),
                     None => self.parser(),
                 };
                 let completion = run_process(

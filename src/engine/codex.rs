@@ -13,6 +13,7 @@ use super::cli::{
     Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
     text_at, tool_call, tool_result,
 };
+use super::extra::Reach;
 use super::launch::{Launch, VARIABLE_BYTES_MAX, environment};
 use super::mcp::{SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S};
 use super::process::Parser;
@@ -82,6 +83,33 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
             settings
                 .map(|(key, value)| format!("--config=mcp_servers.{SERVER_NAME}.{key}={value}")),
         );
+    }
+    for server in &turn.extra.servers {
+        let settings = match &server.reach {
+            Reach::Url(url, token) => vec![
+                ("url", Some(toml_text(url))),
+                ("bearer_token_env_var", token.as_deref().map(toml_text)),
+            ],
+            Reach::Program(argv, env) => {
+                let pairs = env
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", toml_text(value)));
+                let words: Vec<String> = argv.iter().skip(1).map(|word| toml_text(word)).collect();
+                vec![
+                    ("command", argv.first().map(|program| toml_text(program))),
+                    ("args", Some(format!("[{}]", words.join(",")))),
+                    (
+                        "env",
+                        Some(format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))),
+                    ),
+                ]
+            }
+        };
+        for (key, value) in settings {
+            let value =
+                value.map(|value| format!("--config=mcp_servers.{}.{key}={value}", server.name));
+            argv.extend(value);
+        }
     }
     if let Some(model) = &turn.model {
         argv.push(format!("--model={model}"));

@@ -87,6 +87,9 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
 fn defaults(turn: &Turn) -> String {
     let mut defaults =
         json!({ "general": { "enableAutoUpdate": false, "disableAutoUpdate": true } });
+    for (name, server) in turn.extra.table("httpUrl") {
+        defaults["mcpServers"][name] = server;
+    }
     if turn.mcp.is_some() {
         defaults["mcpServers"][SERVER_NAME] = json!({
             "httpUrl": format!("${{{URL_VARIABLE}}}"),

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod codex;
 pub mod command;
 pub mod detect;
+pub mod extra;
 pub mod gemini;
 pub mod http;
 pub mod launch;
@@ -69,6 +70,8 @@ pub struct Turn {
     pub resume: Option<String>,
     /// Skep's tools, for an engine that does not have them in itself.
     pub mcp: Option<mcp::McpAccess>,
+    /// What the worker's own options add.
+    pub extra: extra::Extra,
 }
 
 /// What an engine says while it runs. Also the wire format of `output = "events"`: one JSON object a line, tagged by

@@ -11,6 +11,7 @@ use super::cli::{
     Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
     text_at, tool_call, tool_result,
 };
+use super::extra::{Extra, Reach};
 use super::launch::{Launch, environment, temp_file};
 use super::mcp::{McpAccess, SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S};
 use super::process::Parser;
@@ -92,7 +93,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     }
     let briefing = temp_file(turn, "briefing.md", &briefing(turn))?;
     let config = env.get(CONFIG).map(String::as_str);
-    if let Some(config) = with_skeps_own(config, briefing, turn.mcp.as_ref()) {
+    if let Some(config) = with_skeps_own(config, briefing, turn.mcp.as_ref(), &turn.extra) {
         env.insert(CONFIG.to_owned(), config);
     }
     Ok(Launch {
@@ -105,13 +106,38 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
 
 /// The configuration with one more file of instructions, and with Skep's tools. `None`: what is there is no plain JSON and
 /// stays as it is.
-fn with_skeps_own(config: Option<&str>, file: String, mcp: Option<&McpAccess>) -> Option<String> {
+fn with_skeps_own(
+    config: Option<&str>,
+    file: String,
+    mcp: Option<&McpAccess>,
+    extra: &Extra,
+) -> Option<String> {
     let mut config: Value = serde_json::from_str(config.unwrap_or("{}")).ok()?;
     let instructions = config
         .as_object_mut()?
         .entry("instructions")
         .or_insert_with(|| json!([]));
     instructions.as_array_mut()?.push(file.into());
+    for server in &extra.servers {
+        let entry = match &server.reach {
+            Reach::Url(url, token) => {
+                let mut entry = json!({ "type": "remote", "url": url });
+                if let Some(variable) = token {
+                    entry["headers"]["Authorization"] = json!(format!("Bearer {{env:{variable}}}"));
+                    entry["oauth"] = json!(false);
+                }
+                entry
+            }
+            Reach::Program(argv, env) => {
+                json!({ "type": "local", "command": argv, "environment": env })
+            }
+        };
+        let servers = config
+            .as_object_mut()?
+            .entry("mcp")
+            .or_insert_with(|| json!({}));
+        servers.as_object_mut()?.insert(server.name.clone(), entry);
+    }
     if let Some(mcp) = mcp {
         let servers = config
             .as_object_mut()?
@@ -251,7 +277,7 @@ mod tests {
             (Some("[]"), None),
             (Some(r#"{"instructions":7}"#), None),
         ] {
-            let config = with_skeps_own(there, "b.md".to_owned(), None);
+            let config = with_skeps_own(there, "b.md".to_owned(), None, &Extra::default());
             assert_eq!(config.as_deref(), becomes, "{there:?}");
         }
     }
@@ -260,7 +286,12 @@ mod tests {
     fn the_tools_are_added_beside_others_and_their_token_is_not() {
         let access = McpAccess::new("http://127.0.0.1:1/mcp", "secret");
         let there = r#"{"mcp":{"mine":{"type":"local"}}}"#;
-        let config = with_skeps_own(Some(there), "b.md".to_owned(), Some(&access));
+        let config = with_skeps_own(
+            Some(there),
+            "b.md".to_owned(),
+            Some(&access),
+            &Extra::default(),
+        );
         let config = config.unwrap_or_default();
         let read: Value = serde_json::from_str(&config).unwrap_or_default();
         assert_eq!(read["mcp"]["mine"]["type"], "local");

@@ -28,8 +28,8 @@ pub struct Patience {
     pub exit_after_result: Duration,
     /// From SIGKILL to giving up on the guard, or on pipes that nothing of ours can close.
     pub after_kill: Duration,
-    /// What an engine that is talked with has to end by itself before SIGTERM: after a word that its turn is cancelled,
-    /// and after its input ended.
+    /// What an engine that is talked with has to end by itself before SIGTERM, once its input ended; half of that once it
+    /// was told that its turn is cancelled.
     pub after_talk: Duration,
 }
 
@@ -39,7 +39,7 @@ impl Default for Patience {
             grace_period: Duration::from_secs(5),
             exit_after_result: Duration::from_secs(10),
             after_kill: Duration::from_secs(10),
-            after_talk: Duration::from_millis(500),
+            after_talk: Duration::from_secs(1),
         }
     }
 }
@@ -415,7 +415,7 @@ impl Process<'_> {
             talk.cancel();
             self.input.extend_from_slice(&talk.take_input());
         }
-        self.deadline = Some(Instant::now() + self.patience.after_talk);
+        self.deadline = Some(Instant::now() + self.patience.after_talk / 2);
     }
 
     async fn stop(&mut self) {

@@ -8,13 +8,12 @@ use url::Url;
 
 use super::acp;
 use crate::guard::Granted;
+use crate::model::engine_options::{OPTION_NAME_BYTES_MAX as KEY_NAME_BYTES_MAX, is_key_name};
 
 /// The engine that is whichever model server answers on this machine.
 pub const LOCAL: &str = "local";
 /// The smallest window that holds a briefing, some tools and an answer.
 pub const CONTEXT_TOKENS_MIN: u32 = 1024;
-/// The name of a key.
-const KEY_NAME_BYTES_MAX: usize = 64;
 
 /// What `[engines.<name>]` may hold.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -276,15 +275,6 @@ fn is_server(url: &Url) -> bool {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none()
-}
-
-/// Variables named `SKEP_…` hold what is the server's own.
-fn is_key_name(name: &str) -> bool {
-    (1..=KEY_NAME_BYTES_MAX).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-        && !name.to_ascii_uppercase().starts_with("SKEP_")
 }
 
 #[cfg(test)]

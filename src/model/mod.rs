@@ -4,6 +4,7 @@
 //! Must never know I/O, async, HTTP or a clock. Start reading at [`execution`].
 
 pub mod account;
+pub mod engine_options;
 pub mod event;
 pub mod execution;
 pub mod ids;

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod codec;
 pub mod contexts;
 pub mod copy;
+pub mod engine_options;
 pub mod events;
 pub mod executions;
 pub mod idempotency;

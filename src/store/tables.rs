@@ -118,4 +118,6 @@ tables! {
     USAGE_BY_MODEL: (&'static str, &'static str) => &'static [u8] = "usage_by_model";
     /// What a worker has beside itself. Goes with its row in `WORKERS`.
     PROFILES: u128 => &'static [u8] = "profiles";
+    /// What a worker's engine is started with beside what the settings say. Goes with its row in `WORKERS`.
+    ENGINE_OPTIONS: u128 => &'static [u8] = "engine_options";
 }

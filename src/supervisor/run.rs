@@ -12,6 +12,7 @@ use super::permission::Waits;
 use super::{REFUSED_PAUSE, RETRY_INTERVAL, Supervisor, remembered, routing};
 use crate::command::{Ending, FinishExecution, RecordContext, RecordEvent, StartExecution};
 use crate::data_dir::make_dir;
+use crate::engine::extra::Extra;
 use crate::engine::{Engine, EngineError, EngineEvent, Run, Stop, Turn};
 use crate::execution_log::LogWriter;
 use crate::feed::LiveReply;
@@ -23,7 +24,9 @@ use crate::model::tally::{day_of, usd};
 use crate::model::text::truncated;
 use crate::model::{EventBody, Execution, ExecutionId, Media, Usage, WorkDir, Worker};
 use crate::store::events::Scope;
-use crate::store::{StoreError, contexts, executions, messages, profiles, usage, workers};
+use crate::store::{
+    StoreError, contexts, engine_options, executions, messages, profiles, usage, workers,
+};
 use crate::tool::Permissions;
 
 /// Events of an engine that may wait for the supervisor.
@@ -370,6 +373,11 @@ impl Supervisor {
         let timeout = worker.as_ref().and_then(|worker| worker.timeout_s);
         let permissions = worker.as_ref().map_or("", |worker| &worker.permissions);
         let permissions = Permissions::parse(permissions);
+        let options = execution.worker_id.map_or(Ok(Default::default()), |id| {
+            self.parts.store.read(|tx| engine_options::get(tx, id))
+        });
+        let options = options.map_err(|error| EngineError::new("internal", error.to_string()))?;
+        let extra = Extra::of(options, &self.parts.data.root().join("keys"))?;
         let turn = Turn {
             execution_id: execution.id,
             worker_id: execution.worker_id,
@@ -386,6 +394,7 @@ impl Supervisor {
             temp_dir,
             resume: context.map(|context| context.engine_session_id),
             mcp: None,
+            extra,
         };
         let timeout = timeout.map_or(self.parts.limits.timeout, |seconds| {
             Duration::from_secs(seconds.into())

@@ -128,6 +128,7 @@ async fn a_session_goes_on_where_the_agent_can() {
     for (manner, notes) in [
         ("", ""),
         ("resumes", ""),
+        ("late", ""),
         ("forgetful", "cannot go on with a session"),
         ("lost", "is gone; starting a fresh one"),
         ("dies", "is gone; starting a fresh one"),

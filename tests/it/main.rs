@@ -17,6 +17,7 @@ mod conventions;
 mod copies;
 mod crash;
 mod credentials;
+mod engine_options;
 mod executions;
 mod full_disk;
 mod fuzz;

@@ -95,6 +95,7 @@ impl Bench {
                 temp_dir,
                 resume: None,
                 mcp: None,
+                extra: Default::default(),
             },
             directory,
             log_bytes_max: 1 << 30,

@@ -207,6 +207,57 @@ fn an_error_of_the_model_server_is_no_reply() {
     }
 }
 
+const AGENTS: [&str; 2] = ["codex-acp", "opencode-acp"];
+
+/// The same turns as agents tell them, and as Gemini does: told piece by piece, their thoughts or not.
+#[test]
+fn agents_and_gemini_are_understood_as_the_others_are() {
+    for engine in AGENTS.into_iter().chain(["gemini"]) {
+        let said = |name: &str, kind: &str| {
+            let lines = meaning(engine, name).into_iter();
+            lines
+                .filter(|line| line.starts_with(kind))
+                .collect::<Vec<_>>()
+        };
+        for name in ["option", "dead_session", "thinking"] {
+            assert_eq!(said(name, "text"), [HELLO], "{engine} {name}");
+            assert_eq!(said(name, "result"), ["result"], "{engine} {name}");
+        }
+        assert!(!said("option", "session").is_empty(), "{engine}");
+        let tool = ["text I call a tool.", "text \n\nThe tool answered."];
+        assert_eq!(said("tool", "text"), tool, "{engine}");
+        assert_eq!(said("tool", "call").len(), 1, "{engine}");
+        assert!(
+            said("tool", "call")[0].contains("echo from the tool"),
+            "{engine}"
+        );
+        assert!(
+            said("tool", "answer")[0].starts_with("answer true"),
+            "{engine}"
+        );
+        for (name, status) in [("refused_key", "401"), ("bad_request", "400")] {
+            let error = said(name, "error").concat();
+            assert!(
+                error.contains(&format!("scripted failure {status}")),
+                "{engine} {error}"
+            );
+            assert_eq!(said(name, "result"), [""; 0], "{engine} {name}");
+        }
+        assert_eq!(
+            said("stopped", "text")[0],
+            "text I call a tool.",
+            "{engine}"
+        );
+        assert_eq!(said("stopped", "result"), [""; 0], "{engine}");
+    }
+    assert_eq!(meaning("gemini-acp", "option")[1], HELLO);
+    for engine in AGENTS {
+        let lines = meaning(engine, "resumed");
+        let answered = lines.contains(&"text \n\nThe tool answered.".to_owned());
+        assert!(answered, "{engine} {lines:?}");
+    }
+}
+
 #[test]
 fn what_was_said_before_a_stop_stands() {
     for engine in ENGINES {
@@ -223,8 +274,9 @@ fn what_was_said_before_a_stop_stands() {
 /// Torn at any byte, and with the lines of one engine fed to another: nothing panics, nothing is made up.
 #[test]
 fn no_bytes_make_a_parser_panic() {
-    for engine in ENGINES {
-        for directory in ENGINES {
+    let all = || ENGINES.into_iter().chain(AGENTS).chain(["gemini"]);
+    for engine in all() {
+        for directory in all() {
             for file in std::fs::read_dir(transcripts().join(directory)).unwrap() {
                 let printed = std::fs::read(file.unwrap().path()).unwrap();
                 let mut parser = parser(engine);
@@ -241,7 +293,7 @@ fn no_bytes_make_a_parser_panic() {
             }
         }
     }
-    for engine in ENGINES {
+    for engine in all() {
         let mut parser = parser(engine);
         let mut events = Vec::new();
         for line in [

@@ -15,8 +15,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 model_port=${MODEL_PORT:-18191}
 scripted_port=${SCRIPTED_PORT:-18192}
 
-if [ ! -x "$directory/node_modules/.bin/opencode" ]; then
-    npm install --prefix "$directory" @anthropic-ai/claude-code @openai/codex opencode-ai
+if [ ! -x "$directory/node_modules/.bin/codex-acp" ]; then
+    npm install --prefix "$directory" @anthropic-ai/claude-code @openai/codex opencode-ai \
+        @google/gemini-cli @zed-industries/codex-acp
     # Where npm does not run install scripts by itself.
     for script in "$directory"/node_modules/@anthropic-ai/claude-code/install.cjs \
         "$directory"/node_modules/opencode-ai/postinstall.mjs; do

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::EngineEvent;
 use super::super::cli::{failure, text_at};
+use super::super::extra::Extra;
 use super::super::mcp::{McpAccess, SERVER_NAME};
 use super::super::process::{Parser, Talk};
 use super::requests::{Answer, Answered, Desk};
@@ -30,6 +31,8 @@ const AUTHENTICATE: u64 = 5;
 const NEW_AGAIN: u64 = 6;
 const SET_MODEL: u64 = 7;
 const PROMPT: u64 = 8;
+/// After a session was loaded: some repeat what was said in it only then, but before they answer this.
+const SETTLE: u64 = 9;
 
 /// What a turn is about.
 pub(super) struct Opening {
@@ -47,6 +50,8 @@ pub(super) struct Opening {
     pub briefing: String,
     /// Whether that is news to a session that goes on.
     pub is_news: bool,
+    /// Other servers of tools.
+    pub extra: Extra,
     /// Skep's own tools.
     pub mcp: Option<McpAccess>,
     /// Who answers what the agent asks for.
@@ -64,6 +69,8 @@ pub struct Conversation {
     /// How to sign in without a person.
     auth_method: Option<String>,
     session: Option<String>,
+    /// What the agent said of a session that it loaded.
+    loaded: Option<Value>,
     /// What is said is said in this turn, and not repeated from an earlier one.
     is_open: bool,
     is_fresh: bool,
@@ -99,7 +106,8 @@ impl Conversation {
     pub(super) fn read() -> Self {
         Self {
             opening: None,
-            asked: (INITIALIZE..=PROMPT).collect(),
+            asked: (INITIALIZE..=SETTLE).collect(),
+            loaded: None,
             abilities: Value::Null,
             sign_in: String::new(),
             auth_method: None,
@@ -155,6 +163,13 @@ impl Conversation {
             AUTHENTICATE => self.open_fresh(NEW_AGAIN),
             SET_MODEL => self.prompt(),
             PROMPT => self.end_of_turn(result, events),
+            SETTLE => self.settled(events),
+            LOAD if result["modes"]["currentModeId"].is_string() => {
+                let mode = &result["modes"]["currentModeId"];
+                let params = json!({ "sessionId": self.session, "modeId": mode });
+                self.ask(SETTLE, "session/set_mode", &params);
+                self.loaded = Some(result.clone());
+            }
             _ => self.opened(id, result, events),
         }
     }
@@ -241,7 +256,15 @@ impl Conversation {
                 "headers": [{ "name": "Authorization", "value": mcp.authorization() }],
             })
         });
-        json!({ "cwd": cwd, "mcpServers": servers.into_iter().collect::<Vec<_>>() })
+        let others = self
+            .opening
+            .as_ref()
+            .map(|it| it.extra.for_agents(speaks_http));
+        let servers: Vec<Value> = servers
+            .into_iter()
+            .chain(others.into_iter().flatten())
+            .collect();
+        json!({ "cwd": cwd, "mcpServers": servers })
     }
 
     fn opened(&mut self, id: u64, result: &Value, events: &mut Vec<EngineEvent>) {
@@ -267,6 +290,12 @@ impl Conversation {
                 self.choose(&choice, &model, events);
             }
             _ => self.prompt(),
+        }
+    }
+
+    fn settled(&mut self, events: &mut Vec<EngineEvent>) {
+        if let Some(loaded) = self.loaded.take() {
+            self.opened(LOAD, &loaded, events);
         }
     }
 
@@ -343,6 +372,7 @@ impl Conversation {
 
     fn failed(&mut self, id: u64, error: &Failure, events: &mut Vec<EngineEvent>) {
         match (id, error.code, self.auth_method.take()) {
+            (SETTLE, ..) => self.settled(events),
             (RESUME, ..) if self.loads() => {
                 if let Some(session) = self.session.clone() {
                     self.go_on(LOAD, "session/load", session);

@@ -30,7 +30,10 @@ use requests::Desk;
 pub const PRESETS: [(&str, &[&str]); 4] = [
     ("claude-code-acp", &["claude-code-acp"]),
     ("codex-acp", &["codex-acp"]),
-    ("gemini-acp", &["gemini", "--experimental-acp"]),
+    (
+        "gemini-acp",
+        &["gemini", "--experimental-acp", "--skip-trust"],
+    ),
     ("opencode-acp", &["opencode", "acp"]),
 ];
 
@@ -128,8 +131,26 @@ fn talk(settings: &EngineSettings, turn: &Turn, asker: &Asker) -> Box<dyn Parser
         prompt: prompt(turn),
         briefing: briefing(turn),
         is_news: turn.is_news,
+        extra: turn.extra.clone(),
         mcp: turn.mcp.clone(),
         desk: Desk::new(&turn.work_dir, &turn.media, asker.clone()),
+    }))
+}
+
+/// A turn without a program, to try an agent's words on: it works nowhere and may nothing.
+pub fn rehearsal() -> Box<dyn Parser> {
+    let nowhere = Path::new("/nonexistent");
+    Box::new(Conversation::new(Opening {
+        cwd: "/nonexistent".to_owned(),
+        resume: Some("s".to_owned()),
+        model: Some("m".to_owned()),
+        auth_methods: vec!["key".to_owned()],
+        prompt: Vec::new(),
+        briefing: String::new(),
+        is_news: false,
+        extra: Default::default(),
+        mcp: None,
+        desk: Desk::new(nowhere, &[], Asker::nobody()),
     }))
 }
 

@@ -91,7 +91,8 @@ impl Updates {
                 call.args = args(&json!({ "path": path }));
             }
         }
-        if let Some(content) = update["content"].as_array() {
+        // An empty list at the end is no reason to forget what was shown.
+        if let Some(content @ [_, ..]) = update["content"].as_array().map(Vec::as_slice) {
             call.output = contents(content);
         }
         let status = text_at(update, "/status");
@@ -146,12 +147,18 @@ impl Updates {
 
     /// The tokens of the turn, where its end says so.
     pub(super) fn usage(&mut self, end: &Value, events: &mut Vec<EngineEvent>) {
-        let usage = &end["usage"];
-        if !usage.is_object() {
+        // Gemini has its own place for them.
+        let places = [&end["usage"], &end["_meta"]["quota"]["token_count"]];
+        let Some(usage) = places.into_iter().find(|place| place.is_object()) else {
             return;
-        }
-        let read = ["/inputTokens", "/cachedReadTokens", "/cachedWriteTokens"];
-        let written = ["/outputTokens", "/thoughtTokens"];
+        };
+        let read = [
+            "/inputTokens",
+            "/cachedReadTokens",
+            "/cachedWriteTokens",
+            "/input_tokens",
+        ];
+        let written = ["/outputTokens", "/thoughtTokens", "/output_tokens"];
         let sum = |names: &[&str]| {
             let counts = names.iter().filter_map(|name| number_at(usage, name));
             counts.reduce(u64::saturating_add)

@@ -59,6 +59,7 @@ impl Chat {
             temp_dir: std::env::temp_dir(),
             resume: None,
             mcp: None,
+            extra: Default::default(),
         }
     }
 

@@ -18,11 +18,11 @@ const BLOT: &[u8] = b"[key]";
 
 /// A key. It has no `Debug` and no `Display`.
 #[derive(Clone)]
-pub(super) struct Key(String);
+pub(in crate::engine) struct Key(String);
 
 impl Key {
     /// The key of that name: the file in `keys`, else the variable. `Err` is a sentence on what to do.
-    pub(super) fn find(name: &str, keys: &Path) -> Result<Self, EngineError> {
+    pub(in crate::engine) fn find(name: &str, keys: &Path) -> Result<Self, EngineError> {
         let missing = |why: String| EngineError::new("not_signed_in", why);
         let path = keys.join(name);
         let text = match File::open(&path) {
@@ -52,6 +52,11 @@ impl Key {
             )));
         }
         Ok(Self(key.to_owned()))
+    }
+
+    /// The key itself, for the environment of a program.
+    pub(in crate::engine) fn into_text(self) -> String {
+        self.0
     }
 
     /// As the value of a header, behind `scheme`. It does not show itself either.

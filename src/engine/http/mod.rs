@@ -14,7 +14,7 @@ mod answer;
 mod anthropic;
 mod conversation;
 mod history;
-mod key;
+pub(super) mod key;
 mod openai;
 mod reading;
 mod server;

@@ -13,11 +13,13 @@ use super::choice;
 /// become an option of the next run, and how the bytes were cut makes no difference.
 pub fn lines(bytes: &[u8]) {
     let (which, rest) = choice(bytes);
-    match which % 5 {
+    match which % 7 {
         0 => dialect(EngineKind::Claude, rest),
         1 => dialect(EngineKind::Codex, rest),
         2 => dialect(EngineKind::Opencode, rest),
         3 => events(rest),
+        4 => dialect(EngineKind::Gemini, rest),
+        5 => agent(rest),
         _ => text(rest),
     }
 }
@@ -70,6 +72,52 @@ fn dialect(kind: EngineKind, printed: &[u8]) {
         "{said} bytes of {}",
         printed.len()
     );
+}
+
+/// Whatever an agent says: a turn ends once, and what is told to it is bounded by what it asked.
+fn agent(printed: &[u8]) {
+    let settings = EngineSettings {
+        kind: Some(EngineKind::Acp),
+        ..EngineSettings::default()
+    };
+    let mut parser = (Dialect::of_engine(&settings).expect("an agent").parser)(&settings);
+    let events = fed(parser.as_mut(), printed);
+    let is_end = |event: &&EngineEvent| {
+        matches!(
+            event,
+            EngineEvent::Result { .. } | EngineEvent::Error { .. }
+        )
+    };
+    assert!(events.iter().filter(is_end).count() <= 1, "one end");
+    events.iter().for_each(survives);
+    // The same in a turn of its own, which asks and answers.
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().expect("a runtime");
+    runtime.block_on(async {
+        let mut talked = skep::engine::acp::rehearsal();
+        let mut told = talked
+            .talk()
+            .map(|talk| talk.take_input())
+            .unwrap_or_default();
+        let events = fed(talked.as_mut(), printed);
+        assert!(events.iter().filter(is_end).count() <= 1, "one end");
+        if let Some(talk) = talked.talk() {
+            talk.cancel();
+            told.extend(talk.take_input());
+        }
+        assert!(
+            told.len() <= 8 * 1024 + 512 * printed.len(),
+            "{} bytes told",
+            told.len()
+        );
+        for line in told
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let said: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+            assert_eq!(said["jsonrpc"], "2.0");
+        }
+    });
 }
 
 fn events(printed: &[u8]) {
