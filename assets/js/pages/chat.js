@@ -222,7 +222,9 @@ export function chatPage(params, query) {
 
   /** Goes to one message, however old it is. */
   async function showMessage() {
-    const wanted = new URLSearchParams(location.hash.slice(1)).get('m');
+    // What the search links to, it names in the query.
+    const wanted =
+      new URLSearchParams(location.hash.slice(1)).get('m') ?? new URLSearchParams(location.search).get('message');
     if (!wanted) return;
     while (!rows.has(wanted) && next && !isGone) if (!(await loadOlder())) await nextFrame();
     const row = rows.items().find((r) => r.message?.id === wanted);
