@@ -60,7 +60,7 @@ pub async fn chat(data: &Path, messages: usize) -> SessionId {
     });
     // Many turns at once share a batch; they are taken in the order in which they are handed in.
     for turns in posts.collect::<Vec<_>>().chunks(256) {
-        let said = turns.iter().cloned().map(async |post| {
+        let said = turns.iter().map(async |post| {
             let (id, at) = (post.execution_id, post.at);
             let start = StartExecution {
                 id,
@@ -77,7 +77,7 @@ pub async fn chat(data: &Path, messages: usize) -> SessionId {
                 at: at + 500,
             };
             let turn = futures_util::future::join3(
-                journal.submit(post),
+                journal.submit(post.clone()),
                 journal.submit(start),
                 journal.submit(finish),
             );
