@@ -273,3 +273,17 @@ async fn bridge(data: &std::path::Path, env: &[(&str, &str)], input: &str) -> st
         .unwrap()
         .unwrap()
 }
+
+/// Also where nothing is asked for and the answer would be empty.
+#[tokio::test]
+async fn a_query_that_makes_no_sense_is_refused_whatever_is_asked() {
+    let server = crate::support::TestServer::start().await;
+    let user = server.log_in().await;
+    for body in [
+        serde_json::json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }),
+    ] {
+        let answer = user.post("/mcp?ask=-847", &body).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+}

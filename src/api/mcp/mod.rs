@@ -88,11 +88,11 @@ pub async fn call(app: Arc<App>, mut req: Request) -> Result<Response, ApiError>
             "This revision of the protocol is not spoken here",
         ));
     }
+    let lists_prompt = req.query::<bool>("ask")?.unwrap_or(false);
     let asked: RpcRequest = req.json().await?;
     if asked.id.is_null() || asked.method.is_empty() {
         return Ok(Response::new(StatusCode::ACCEPTED));
     }
-    let lists_prompt = req.query::<bool>("ask")?.unwrap_or(false);
     let outcome = answer(&app, &caller, &asked, lists_prompt, req.closing()).await;
     let (result, error) = match outcome {
         Ok(result) => (Some(result), None),
