@@ -10,21 +10,26 @@ export function rendered() {
   const el = h('div', { class: 'reply-text' });
   const tail = h('span', { class: 'reply-tail' });
   let shownHtml = null;
+  let shownEnds = [];
 
-  /** Makes the blocks equal to `html`, beginning at the first that differs: selections above it and scrolled code stay. */
+  /** Makes the blocks equal to `html`, from the first that differs on: selections above it and scrolled code stay. */
   function showHtml(html) {
     if (html === shownHtml) return;
-    if (shownHtml === null) el.replaceChildren();
-    shownHtml = html;
     tail.remove();
+    const ends = blockEnds(html);
+    let kept = 0;
+    if (shownHtml === null || el.children.length !== shownEnds.length) el.replaceChildren();
+    else {
+      const same = commonPrefix(shownHtml, html);
+      while (kept < ends.length && ends[kept] === shownEnds[kept] && ends[kept] <= same) kept += 1;
+      const last = kept > 0 ? el.children[kept - 1] : null;
+      while (el.lastChild !== last) el.lastChild.remove();
+    }
+    [shownHtml, shownEnds] = [html, ends];
     const next = h('div');
-    setRendered(next, html);
+    setRendered(next, html.slice(kept > 0 ? ends[kept - 1] : 0));
     decorateCode(next);
-    const fresh = [...next.childNodes];
-    let same = 0;
-    while (same < fresh.length && el.childNodes[same]?.isEqualNode(fresh[same])) same += 1;
-    while (el.childNodes.length > same) el.lastChild.remove();
-    el.append(...fresh.slice(same));
+    el.append(...next.childNodes);
   }
 
   function showTail(text) {
@@ -67,4 +72,25 @@ function growText(el, text) {
   if (el.childNodes.length === 1 && node.nodeType === Node.TEXT_NODE && text.startsWith(node.data)) {
     if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
   } else setText(el, text);
+}
+
+const VOID = new Set(['area', 'br', 'col', 'hr', 'img', 'input', 'wbr']);
+
+/** Where each block of what the server rendered ends: it is well formed, so counting tags is enough. */
+function blockEnds(html) {
+  const ends = [];
+  let depth = 0;
+  for (const tag of html.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:"[^"]*"|[^">])*>/g)) {
+    if (tag[1]) depth -= 1;
+    else if (!VOID.has(tag[2])) depth += 1;
+    if (depth === 0) ends.push(tag.index + tag[0].length);
+  }
+  return ends;
+}
+
+function commonPrefix(a, b) {
+  const most = Math.min(a.length, b.length);
+  let n = 0;
+  while (n < most && a.charCodeAt(n) === b.charCodeAt(n)) n += 1;
+  return n;
 }

@@ -32,6 +32,8 @@ import { toast, toastError } from '../components/toast.js';
 import { greeting } from './greeting.js';
 import { workerDialog } from './worker-dialog.js';
 
+/** A screen is filled at once; what is above comes as one nears it. */
+const FIRST_MESSAGES = 40;
 const PAGE_MESSAGES = 60;
 const PAGE_EXECUTIONS = 100;
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -147,7 +149,7 @@ export function chatPage(params, query) {
     isLoading = true;
     try {
       const [history, executions] = await Promise.all([
-        api.page(`/api/local/sessions/${id}/messages?html=true&limit=${PAGE_MESSAGES}`),
+        api.page(`/api/local/sessions/${id}/messages?html=true&limit=${FIRST_MESSAGES}`),
         api.page(`/api/executions?session_id=${id}&limit=${PAGE_EXECUTIONS}`),
         session() ? null : api.get(`/api/local/sessions/${id}`).then(putSession),
       ]);
@@ -156,7 +158,8 @@ export function chatPage(params, query) {
       const isJoined = isGap && history.items.some((m) => rows.has(m.id));
       if (!isJoined) rows.clear();
       rows.putPage(history.items);
-      if (!isJoined) [next, nextExecutions] = [history.next, executions.next];
+      const older = history.next?.replace(/\blimit=\d+/, `limit=${PAGE_MESSAGES}`) ?? null;
+      if (!isJoined) [next, nextExecutions] = [older, executions.next];
       isLoading = false;
       showTop();
       renderHead();
