@@ -52,7 +52,7 @@ struct HitView {
     /// How well it fits, to be compared within one answer.
     score: f32,
     /// Where the console shows it.
-    #[schemars(example = &"/chats/019ac0de-0000-7000-8000-000000000001?message=019ac0de-0000-7000-8000-000000000002")]
+    #[schemars(example = &"/chats/019ac0de-0000-7000-8000-000000000001#m=019ac0de-0000-7000-8000-000000000002")]
     url: String,
     /// The part of the text in which it was found. Plain text, never HTML.
     excerpt: Vec<PieceView>,
@@ -130,10 +130,7 @@ fn view(hit: Hit, base_path: &str) -> HitView {
             author: Some(message.author).filter(|name| !name.is_empty()),
             created_at: message.created_at,
             score,
-            url: format!(
-                "{base_path}/chats/{}?message={}",
-                message.session_id, message.id
-            ),
+            url: format!("{base_path}/chats/{}#m={}", message.session_id, message.id),
             excerpt,
         },
         Record::Execution(execution) => HitView {

@@ -67,7 +67,7 @@ async fn the_palette_finds_chats_messages_and_pages() {
     );
     browser.type_into(INPUT, ENTER).await;
     browser
-        .until(&format!("location.search === '?message={said}' && document.querySelector('.message.is-found')?.textContent.includes('tulips')"))
+        .until(&format!("location.hash === '#m={said}' && document.querySelector('.message.is-found')?.textContent.includes('tulips')"))
         .await;
 
     // A page by its name; the keys go round, and the same keys close it.

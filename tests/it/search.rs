@@ -89,7 +89,7 @@ async fn what_was_said_is_found_at_once_with_where_it_is() {
         ("execution_id", said.execution["id"].clone()),
         ("worker_id", json!(worker)),
         ("author", json!("Ada")),
-        ("url", json!(format!("/chats/{chat}?message={id}"))),
+        ("url", json!(format!("/chats/{chat}#m={id}"))),
     ] {
         assert_eq!(reply[name], value, "{name} in {reply}");
     }

@@ -29,6 +29,7 @@ const ACTIONS = [
   ['nav.tasks', 'tasks', '/tasks'],
   ['nav.memory', 'memory', '/memory'],
   ['nav.usage', 'chart', '/usage'],
+  ['nav.usage', 'chart', '/usage'],
   ['nav.settings', 'settings', '/settings'],
   ['menu.keys', 'keyboard', keysDialog],
 ];
