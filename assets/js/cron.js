@@ -1,5 +1,5 @@
 /** Schedules that have words, as cron expressions and back. Pure functions; what is due when, the server works out. */
-import { t } from './strings.js';
+import { t, locale } from './strings.js';
 
 /** What the helper offers, in its order; `custom` is any other expression. */
 export const REPEATS = ['minutes', 'hour', 'day', 'weekdays', 'week', 'month', 'custom'];
@@ -55,8 +55,8 @@ export function scheduleOf(cron, before = USUAL) {
   return custom;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit', timeZone: 'UTC' });
-const weekdayFormat = new Intl.DateTimeFormat(undefined, { weekday: 'long', timeZone: 'UTC' });
+const clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit', timeZone: 'UTC' });
+const weekdayFormat = new Intl.DateTimeFormat(locale, { weekday: 'long', timeZone: 'UTC' });
 
 /** `Monday`; 0 is Sunday. */
 export const weekdayName = (weekday) => weekdayFormat.format(Date.UTC(1970, 0, 4 + weekday));

@@ -1,11 +1,11 @@
 /** Times, durations and sizes in words. Pure functions. */
-import { t } from './strings.js';
+import { t, locale } from './strings.js';
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
-const dayMonth = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
-const dayYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
-const short = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' });
+const dayMonth = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' });
+const dayYear = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' });
+const short = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
+const full = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
 
 /** `14:05` */
 export const timeOfDay = (ms) => clock.format(ms);
@@ -71,7 +71,7 @@ export function bytes(n) {
 }
 
 /** `1,204` */
-export const count = (n) => new Intl.NumberFormat().format(n);
+export const count = (n) => new Intl.NumberFormat(locale).format(n);
 
 /** `1.2k in, 340 out, $0.01`, or an empty string when nothing is known. */
 export function usage(u) {
@@ -107,8 +107,8 @@ export function title(text, max = 60) {
   return line.length > max ? `${line.slice(0, max - 1).trimEnd()}…` : line;
 }
 
-const soon = new Intl.RelativeTimeFormat(undefined, { numeric: 'always', style: 'long' });
-const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' });
+const soon = new Intl.RelativeTimeFormat(locale, { numeric: 'always', style: 'long' });
+const weekday = new Intl.DateTimeFormat(locale, { weekday: 'long' });
 
 /** When something will be: `in 5 minutes`, `today, 14:05`, `tomorrow, 09:00`, `Monday, 09:00`, `3 Nov, 09:00`. */
 export function until(ms) {
@@ -132,10 +132,10 @@ export function timeInZone(ms, timeZone) {
   const parts = { weekday: 'short', day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' };
   if (!sameYear(ms)) parts.year = 'numeric';
   try {
-    return new Intl.DateTimeFormat(undefined, { ...parts, timeZone }).format(ms);
+    return new Intl.DateTimeFormat(locale, { ...parts, timeZone }).format(ms);
   } catch {
     // A zone that the browser does not know; the server did.
-    return new Intl.DateTimeFormat(undefined, parts).format(ms);
+    return new Intl.DateTimeFormat(locale, parts).format(ms);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Start: redeem a sign-in link or renew the session, then show the console or the sign-in page. */
 import { h, announce } from './dom.js';
-import { t } from './strings.js';
+import { t, language } from './strings.js';
 import * as api from './api.js';
 import { on } from './store.js';
 import { syncThemeColor } from './prefs.js';
@@ -97,6 +97,7 @@ function offline() {
   setTimeout(boot, OFFLINE_RETRY_MS);
 }
 
+document.documentElement.lang = language;
 syncThemeColor();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', syncThemeColor);
 startKeys(() => shell?.focusComposer());

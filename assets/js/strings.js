@@ -1,7 +1,23 @@
 /**
  * Every sentence the console says, in one table: a language is one such table. Values are text with `{name}`
- * placeholders, or functions of the variables where a language needs plurals.
+ * placeholders, or functions of the variables where a language needs plurals. English is here; the others are in
+ * `lang/`, and only the one that is needed is loaded. What a language does not have yet is said in English.
  */
+import { getPref } from './prefs.js';
+
+/** The languages by their own names. */
+export const LANGUAGES = { en: 'English', zh: '简体中文' };
+
+const isKnown = (name) => Object.hasOwn(LANGUAGES, name);
+const wanted = getPref('language');
+
+/** The language of the console: the one that was chosen, else the first of the browser's that is there. */
+export const language = isKnown(wanted)
+  ? wanted
+  : ((navigator.languages ?? []).map((tag) => tag.split('-')[0]).find(isKnown) ?? 'en');
+
+/** What dates and numbers are written as: as the browser has it, unless a language was chosen. */
+export const locale = isKnown(wanted) ? wanted : undefined;
 
 const en = {
   'app.name': 'Skep',
@@ -58,6 +74,8 @@ const en = {
   'menu.theme.system': 'System',
   'menu.theme.light': 'Light',
   'menu.theme.dark': 'Dark',
+  'menu.language': 'Language',
+  'menu.language.auto': 'As the browser',
   'menu.keys': 'Keyboard shortcuts',
   'menu.docs': 'API documentation',
   'menu.password': 'Change password',
@@ -556,6 +574,7 @@ const en = {
   'settings.engine.confinement': 'Confinement',
 
   'settings.themeLead': 'For this browser.',
+  'settings.languageLead': 'For this browser. Workers answer in the language you write in.',
   'settings.password': 'Password',
   'settings.passwordGenerated': 'Nobody knows the present password: it was made at the first start. Set your own to sign in without a link.',
   'settings.showKeys': 'Show all shortcuts',
@@ -807,11 +826,14 @@ const en = {
   'keys.palette': 'Search',
 };
 
-let table = en;
+const table = language === 'en' ? en : { ...en, ...(await load(language)) };
 
-/** Chooses the language. @param {Record<string, string|Function>} strings */
-export function useStrings(strings) {
-  table = { ...en, ...strings };
+/** A console in another language is better than none. */
+function load(name) {
+  return import(`../lang/${name}.js`).then(
+    (module) => module.default,
+    () => ({}),
+  );
 }
 
 /**

@@ -62,7 +62,7 @@ async fn axe_finds_nothing_on_any_page() {
     visit(&browser, &server, "/", "input[name=password]").await;
     let browser = Browser::signed_in(&server).await;
     is_accessible(&browser, "a new chat").await;
-    let lists = ["/workers", "/executions", "/tasks", "/memory"];
+    let lists = ["/workers", "/executions", "/tasks", "/memory", "/usage"];
     for page in lists {
         visit(&browser, &server, page, "#main .empty").await;
     }

@@ -7,6 +7,7 @@ mod conversation;
 mod cross_origin;
 mod docs;
 mod filled;
+mod language;
 mod log;
 mod pages;
 mod palette;

@@ -435,3 +435,79 @@ fn the_console_keeps_to_its_own_policy() {
         }
     }
 }
+
+/// The sentences of a table of strings by their keys.
+fn sentences(path: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(root().join(path)).unwrap();
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let mut key = None;
+    for line in text.lines() {
+        let quoted = line
+            .strip_prefix("  '")
+            .and_then(|rest| rest.split_once("':"));
+        if let Some((name, rest)) = quoted {
+            assert!(
+                found
+                    .insert(name.to_owned(), rest.trim().to_owned())
+                    .is_none(),
+                "{path}: {name} twice"
+            );
+            key = Some(name.to_owned());
+        } else if line.starts_with("    ")
+            && let Some(key) = &key
+        {
+            found.get_mut(key).unwrap().push_str(line.trim());
+        } else {
+            key = None;
+        }
+    }
+    found
+}
+
+/// What is not translated yet is said in English; that must stay the exception.
+#[test]
+fn languages_say_the_same() {
+    /// Sentences that may wait for their translation, or for their removal.
+    const DIFFERENT_MAX: usize = 60;
+    let english = sentences("assets/js/strings.js");
+    assert!(english.len() > 500, "the table is where it was");
+    let placeholders = |text: &str| -> Vec<String> {
+        let mut names: Vec<String> = text
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()))
+            .collect();
+        names.sort();
+        names
+    };
+    for path in files_under("assets/lang", "js") {
+        let name = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let table = sentences(&name);
+        for (key, text) in &table {
+            let Some(original) = english.get(key) else {
+                continue;
+            };
+            let is_function = |text: &str| text.starts_with('(');
+            assert_eq!(is_function(text), is_function(original), "{name}: {key}");
+            if !is_function(text) {
+                assert_eq!(placeholders(text), placeholders(original), "{name}: {key}");
+            }
+        }
+        let lacks = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| -> Vec<String> {
+            a.keys()
+                .filter(|key| !b.contains_key(*key))
+                .cloned()
+                .collect()
+        };
+        let (missing, gone) = (lacks(&english, &table), lacks(&table, &english));
+        assert!(
+            missing.len() + gone.len() <= DIFFERENT_MAX,
+            "{name} lacks {missing:#?} and still has {gone:#?}"
+        );
+    }
+}

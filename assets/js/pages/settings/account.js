@@ -1,6 +1,6 @@
 /** Password, theme, keyboard: what concerns the person in front of it. */
 import { h, uid } from '../../dom.js';
-import { t } from '../../strings.js';
+import { t, LANGUAGES } from '../../strings.js';
 import { icon } from '../../icons.js';
 import { on, store } from '../../store.js';
 import { getPref, setPref, setTheme, theme, THEMES } from '../../prefs.js';
@@ -32,6 +32,23 @@ export function accountSection() {
       ),
     ),
   );
+  const languages = h(
+    'select',
+    {
+      class: 'input select',
+      name: 'language',
+      aria: { label: t('menu.language') },
+      on: {
+        change: (e) => {
+          setPref('language', e.target.value);
+          location.reload();
+        },
+      },
+    },
+    Object.entries({ '': t('menu.language.auto'), ...LANGUAGES }).map(([value, name]) =>
+      h('option', { value, lang: value || null, selected: getPref('language', '') === value }, name),
+    ),
+  );
   const password = h('button', { class: 'button', type: 'button', on: { click: passwordDialog } });
   const about = h('p', { class: 'muted block-lead' });
   const render = () => {
@@ -52,6 +69,7 @@ export function accountSection() {
       'div',
       { class: 'sections' },
       block(t('menu.theme'), t('settings.themeLead'), themes),
+      block(t('menu.language'), t('settings.languageLead'), languages),
       block(t('settings.password'), null, about, actions(password)),
       block(
         t('keys.title'),
