@@ -43,7 +43,12 @@ export function logViewer(execution) {
   );
   const times = logTimes(id, view, lines);
   const find = logFind(id, { size: () => size, from: firstVisible, show: showAt, lines, view });
-  const follow = tool('pause', '', () => setFollowing(!isFollowing));
+  /** Where somebody asked for a pause: an event of the scrolling before it does not end it. @type {number|null} */
+  let pausedAt = null;
+  const follow = tool('pause', '', () => {
+    pausedAt = isFollowing ? view.scrollTop : null;
+    setFollowing(!isFollowing);
+  });
   const fillFollow = slot(follow);
   const start = tool('toStart', t('log.start'), () => showAt(0));
   const wrap = tool('wrap', t('log.wrap'), () => setWrap(!view.classList.contains('wrap')));
@@ -276,6 +281,8 @@ export function logViewer(execution) {
     perFrame(() => {
       const below = view.scrollHeight - view.scrollTop - view.clientHeight;
       const isAtBottom = isAtEnd && below < BOTTOM_PX;
+      if (pausedAt !== null && Math.abs(view.scrollTop - pausedAt) < 2) return;
+      pausedAt = null;
       if (isFollowing !== isAtBottom) setFollowing(isAtBottom);
       if (view.scrollTop < EDGE_PX && windowStart > 0 && !isFollowing) loadEarlier();
       else if (below < EDGE_PX && !isAtEnd) loadLater();
