@@ -42,7 +42,7 @@ async fn unknown_paths_are_not_found_in_json_and_pages_are_the_console() {
         "/mcp/nope",
         "/metrics/x",
         "/healthz/x",
-        "/api/agents",
+        "/api/knowledge",
     ] {
         user.get(path).await.refused(404, "not_found");
     }

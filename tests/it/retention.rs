@@ -175,7 +175,7 @@ async fn logs_go_by_size_the_oldest_first() {
     user.log(id).await.expect(200);
     assert_eq!(pass(&user).await["logs"]["count"], 0);
     // One that runs is not removed, however much there is.
-    let running = user.send(&chat, "sleep 600").await;
+    let running = user.send(&chat, "hang").await;
     user.running(&running).await;
     pass(&user).await;
     let running = user.execution(&running).await;
