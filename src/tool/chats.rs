@@ -63,7 +63,7 @@ pub const CLEAR: Tool = Tool {
 /// What ran. Data: a list of [`Ran`].
 pub const EXECUTIONS: Tool = Tool {
     name: "list_executions",
-    description: "Lists what ran, runs and waits, newest first.",
+    description: "Lists what ran, runs and waits, newest first. A worker sees its own and its chat's.",
     access: Access::Read,
     params: &[
         Param::optional(
@@ -297,8 +297,18 @@ async fn list(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
     let rows = blocking(move || {
         cx.shared.store.read(|tx| {
             let worker = args.worker.as_deref().map(|name| find(tx, name));
+            let worker = worker.transpose()?.map(|worker| worker.id);
+            let (worker, session) = match (cx.may_tell_of(worker, session), cx.session_id) {
+                (true, _) => (worker, session),
+                (false, Some(own)) => (worker, Some(own)),
+                (false, None) if worker.is_none() => (cx.worker_id, None),
+                (false, None) => {
+                    let why = "a worker is told of its own executions and its chat's alone";
+                    return Err(ToolError::Denied(why.to_owned()));
+                }
+            };
             let filter = Filter {
-                worker: worker.transpose()?.map(|worker| worker.id),
+                worker,
                 session,
                 status,
                 ..Filter::default()

@@ -237,6 +237,17 @@ pub struct Context {
     pub stop: CancellationToken,
 }
 
+impl Context {
+    /// Whether what was asked of this worker in this chat may be told to whoever calls: a worker is told of its own and of
+    /// its chat, so that what it reads elsewhere cannot make it tell of all the others.
+    fn may_tell_of(&self, worker: Option<WorkerId>, session: Option<SessionId>) -> bool {
+        self.authority == Authority::Account
+            || self.worker_id.is_none()
+            || worker == self.worker_id
+            || session.is_some() && session == self.session_id
+    }
+}
+
 /// The arguments as the tool's own type. `params` were checked, so a failure here is a field that is out of range.
 fn parse<T: DeserializeOwned>(args: Value) -> Result<T, ToolError> {
     serde_path_to_error::deserialize(args)

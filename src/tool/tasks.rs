@@ -67,7 +67,7 @@ pub const CREATE: Tool = Tool {
 /// The tasks. Data: a list of [`TaskInfo`].
 pub const LIST: Tool = Tool {
     name: "list_tasks",
-    description: "Lists the planned tasks, newest first; those that are over only where they are asked for.",
+    description: "Lists the planned tasks, newest first; those that are over only where they are asked for. A worker sees its own and its chat's.",
     access: Access::Read,
     params: &[
         Param::optional("worker", Kind::Text, "Only those of this worker."),
@@ -304,7 +304,8 @@ async fn list(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
                     .as_ref()
                     .is_none_or(|worker| task.worker_id == Some(worker.id));
                 let is_in_state = status.map_or(!task.status.is_over(), |it| task.status == it);
-                is_of_worker && is_in_state
+                let may_tell = cx.may_tell_of(task.worker_id, task.session_id);
+                is_of_worker && is_in_state && may_tell
             };
             let mut found: Vec<TaskInfo> = Vec::new();
             let mut after = None;

@@ -203,7 +203,10 @@ async fn status(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
             let executions = page.rows.into_iter().map(|execution| ExecutionInfo {
                 id: execution.id.to_string(),
                 status: execution.status.as_str().to_owned(),
-                asked: first_line(&execution.trigger_input),
+                asked: match cx.may_tell_of(execution.worker_id, execution.session_id) {
+                    true => first_line(&execution.trigger_input),
+                    false => String::new(),
+                },
                 error: execution.error,
             });
             Ok::<_, ToolError>(WorkerStatus {

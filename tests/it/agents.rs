@@ -388,6 +388,36 @@ async fn an_agent_plans_its_own_tasks() {
     assert!(!said(&ada.tool("mark_task_complete", json!({})).await).0);
 }
 
+/// A worker that was talked into it could tell everything that anybody ever asked.
+#[tokio::test]
+async fn a_worker_is_not_told_what_was_asked_elsewhere() {
+    let server = TestServer::with(&engine::settings()).await;
+    let user = server.log_in().await;
+    let (bob, elsewhere) = user.chat_with_engine("Bob", "fake").await;
+    user.ask(&elsewhere, "say confidential").await;
+    let task = json!({ "instruction": "confidential", "type": "scheduled", "cron_expr": "0 0 1 1 *", "worker_id": bob });
+    user.post("/api/tasks", &task).await.expect(201);
+    let ada = Visit::begin(&server, &user, "Ada").await;
+    let asked = [
+        ("list_executions", json!({})),
+        ("list_executions", json!({ "worker_id": bob })),
+        ("list_executions", json!({ "session_id": elsewhere })),
+        ("get_worker_status", json!({ "worker_id": bob })),
+        ("list_tasks", json!({})),
+        ("list_tasks", json!({ "worker_id": bob })),
+    ];
+    for (name, arguments) in asked {
+        let told = ada.tool(name, arguments).await;
+        assert!(!told.to_string().contains("confidential"), "{name}: {told}");
+    }
+    for arguments in [json!({}), json!({ "worker_id": ada.worker })] {
+        let own = ada.tool("list_executions", arguments).await;
+        let own = own["structuredContent"]["items"].as_array().unwrap();
+        assert_eq!((own.len(), &own[0]["asked"]), (1, &json!("visit")));
+    }
+    ada.end(&user).await;
+}
+
 #[tokio::test]
 async fn contexts_are_listed_and_cleared_one_by_one() {
     let server = TestServer::with(&engine::settings()).await;
