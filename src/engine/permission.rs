@@ -68,6 +68,8 @@ pub enum Verdict {
     },
     /// The worker's mode forbids it; nobody was asked.
     DeniedByMode(Permissions),
+    /// It is a tool of Skep's that is not among the worker's; nobody was asked.
+    NotItsTool,
     /// The user said no, or nobody could say yes.
     Denied(DecidedBy),
     /// The user could not be asked; the sentence says why.
@@ -93,6 +95,7 @@ impl Verdict {
             Self::DeniedByMode(mode) => {
                 format!("not done: the worker's permissions are {:?}", mode.as_str())
             }
+            Self::NotItsTool => "not done: it is none of the worker's tools".to_owned(),
             Self::Denied(by) => match by {
                 DecidedBy::User => "not done: the user denied it",
                 DecidedBy::Timeout => {

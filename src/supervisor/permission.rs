@@ -18,8 +18,8 @@ use crate::model::{
     PermissionRequest, WorkerId,
 };
 use crate::store::events::Scope;
-use crate::store::{StoreError, permissions, workers};
-use crate::tool::{Access, Decision, Permissions};
+use crate::store::{StoreError, permissions, profiles, workers};
+use crate::tool::{self, Access, Decision, Permissions};
 
 /// Why nobody could be asked.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,12 @@ impl Desk {
     fn known(&self, ask: &Ask) -> Result<Option<Verdict>, StoreError> {
         self.supervisor.parts.store.read(|tx| {
             let worker = self.worker.map_or(Ok(None), |id| workers::get(tx, id))?;
+            let tools = self.worker.map_or(Ok(Vec::new()), |id| {
+                profiles::get(tx, id).map(|profile| profile.tools)
+            })?;
+            if !tools.is_empty() && tool::find(&ask.tool).is_some() && !tools.contains(&ask.tool) {
+                return Ok(Some(Verdict::NotItsTool));
+            }
             let mode = worker.as_ref().map_or("", |worker| &worker.permissions);
             let mode = Permissions::parse(mode);
             Ok(match mode.decide(ask.access) {

@@ -418,6 +418,23 @@ async fn a_worker_is_not_told_what_was_asked_elsewhere() {
     ada.end(&user).await;
 }
 
+/// The list of tools is a promise, not advice.
+#[tokio::test]
+async fn a_worker_calls_none_but_its_own_tools() {
+    let server = TestServer::with(&engine::settings()).await;
+    let user = server.log_in().await;
+    let ada = Visit::begin(&server, &user, "Ada").await;
+    assert!(said(&ada.tool("list_workers", json!({})).await).0);
+    let tools = json!({ "tools": ["get_system_overview"] });
+    let path = format!("/api/agents/{}", ada.worker);
+    user.patch(&path, &tools).await.expect(200);
+    assert!(said(&ada.tool("get_system_overview", json!({})).await).0);
+    let refused = ada.tool("list_workers", json!({})).await;
+    let why = "not done: it is none of the worker's tools";
+    assert_eq!(said(&refused), (false, why));
+    ada.end(&user).await;
+}
+
 #[tokio::test]
 async fn contexts_are_listed_and_cleared_one_by_one() {
     let server = TestServer::with(&engine::settings()).await;
