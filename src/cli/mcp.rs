@@ -54,6 +54,11 @@ pub fn bridge(data: Option<PathBuf>) -> Result<(), HiveError> {
                     continue;
                 }
             };
+            if !message.is_object() {
+                let why = "a message is a JSON object; batches are not spoken here";
+                say(&refusal(&Value::Null, INVALID_REQUEST, why))?;
+                continue;
+            }
             // A server that was restarted is another one.
             if let Ok(found) = find(data.clone()) {
                 server = found;
@@ -141,6 +146,8 @@ fn passed_on(server: &Control, message: &Value) -> Option<Value> {
             answer["id"] = id.clone();
             answer
         }
+        // It was no request, though it has an id: an answer to what was never asked.
+        Ok((202, _)) => return None,
         Ok((status, _)) => refusal(id, INTERNAL_ERROR, &format!("the server answered {status}")),
         Err(error @ ControlError::Io { .. }) => {
             let why = format!("{error}; `skep` starts it");

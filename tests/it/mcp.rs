@@ -242,6 +242,18 @@ async fn the_bridge_passes_messages_on() {
     drop(stopped);
 }
 
+/// A client that gets no answer waits for ever; one that answers is not answered.
+#[tokio::test]
+async fn the_bridge_answers_what_is_no_request_only_where_somebody_waits() {
+    let server = TestServer::start().await;
+    let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#;
+    let answers = bridged(&server, &[], batch).await;
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0]["error"]["code"], -32600, "{answers:?}");
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    assert!(bridged(&server, &[], answer).await.is_empty());
+}
+
 async fn bridged(server: &TestServer, env: &[(&str, &str)], input: &str) -> Vec<Value> {
     let output = bridge(&server.data, env, input).await;
     let said = String::from_utf8_lossy(&output.stderr);
