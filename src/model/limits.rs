@@ -42,6 +42,8 @@ pub const TASKS_MAX: u64 = 10_000;
 pub const CRON_BYTES_MAX: usize = 200;
 /// The time before which a countdown may not be over, milliseconds.
 pub const COUNTDOWN_MS_MIN: u64 = 1000;
+/// The last time that a countdown may be over, Unix milliseconds: the end of the year 9999. Clients cannot write later ones.
+pub const COUNTDOWN_AT_MAX: u64 = 253_402_300_799_999;
 /// The key of a memory entry, characters.
 pub const MEMORY_KEY_CHARS_MAX: usize = 100;
 /// The value of a memory entry, bytes.

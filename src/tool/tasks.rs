@@ -8,7 +8,7 @@ use super::{
     Access, Authority, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, chats, parse,
 };
 use crate::command::{CancelTask, CompleteTask, CreateTask, Timing};
-use crate::model::limits::{COUNTDOWN_MS_MIN, INSTRUCTION_BYTES_MAX};
+use crate::model::limits::{COUNTDOWN_AT_MAX, COUNTDOWN_MS_MIN, INSTRUCTION_BYTES_MAX};
 use crate::model::schedule::Schedule;
 use crate::model::text::{free_text, truncated};
 use crate::model::{
@@ -187,9 +187,9 @@ pub fn timing(
         TaskKind::Countdown => {
             let earliest = now.saturating_add(COUNTDOWN_MS_MIN);
             let at = scheduled_at
-                .filter(|&at| at >= earliest && i64::try_from(at).is_ok())
+                .filter(|at| (earliest..=COUNTDOWN_AT_MAX).contains(at))
                 .ok_or_else(|| {
-                    let why = "must be a time at least a second ahead, in Unix milliseconds";
+                    let why = "must be a time at least a second ahead and before the year 10000, in Unix milliseconds";
                     Invalid::new("scheduled_at", why)
                 })?;
             Ok(Timing {

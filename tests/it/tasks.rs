@@ -99,7 +99,7 @@ async fn what_is_no_task_is_refused_and_nothing_is_created() {
             "scheduled_at",
         ),
         (
-            json!({ "type": "countdown", "instruction": "x", "scheduled_at": u64::MAX }),
+            json!({ "type": "countdown", "instruction": "x", "scheduled_at": 253_402_300_800_000_u64 }),
             "scheduled_at",
         ),
         (
