@@ -463,6 +463,7 @@ fn engines(
     let known: Arc<OnceLock<Weak<Engines>>> = Arc::default();
     let listed = known.clone();
     let shared = Arc::new(Shared {
+        quotas: api::quotas(&config.tier),
         guards: guards.clone(),
         environment: inherited(std::env::vars_os(), &[]),
         command_timeout: Duration::from_secs(config.limits.tool_command_timeout_s),

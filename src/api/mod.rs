@@ -56,6 +56,7 @@ use crate::model::{ExecutionStatus, Millis, SessionId, WorkerId};
 pub use caller::Caller;
 pub use health::ENDED;
 use submit::again;
+pub use submit::quotas;
 pub use tokens::{NewApiKeyError, new_api_key};
 
 /// Paths that never fall back to the console.

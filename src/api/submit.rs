@@ -94,6 +94,12 @@ fn quota(tier: &Tier, made: &str) -> Option<Quota> {
     })
 }
 
+/// All that the tier limits.
+pub fn quotas(tier: &Tier) -> Vec<Quota> {
+    let limited = tier.limits.keys();
+    limited.filter_map(|made| quota(tier, made)).collect()
+}
+
 /// 402: as many as the tier allows are there.
 pub(super) fn over_quota(quota: &Quota, current: u64) -> ApiError {
     let resource = quota.resource.as_str();

@@ -53,6 +53,7 @@ impl Hive {
             engine("builtin", true, "always there; no model"),
         ];
         let shared = Shared {
+            quotas: Vec::new(),
             store,
             journal,
             data,

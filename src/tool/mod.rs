@@ -41,6 +41,8 @@ pub use params::{Kind, Param};
 pub use permission::{Decision, Permissions};
 pub use runner::Runner;
 
+use crate::command::conditional::{Conditional, Conditions, Quota, Resource};
+use crate::command::{Command, Submit};
 use crate::data_dir::DataDir;
 use crate::guard::{Granted, Guards};
 use crate::journal::Journal;
@@ -178,11 +180,29 @@ pub struct Shared {
     pub command_timeout: Duration,
     /// The largest file that is attached to a message.
     pub upload_bytes_max: u64,
+    /// How many there may be of what tools make.
+    pub quotas: Vec<Quota>,
     /// Who runs executions, once there is somebody.
     pub runner: OnceLock<Weak<dyn Runner>>,
 }
 
 impl Shared {
+    /// Makes one more of a resource, if there is room for it.
+    async fn make<C: Submit>(&self, made: Resource, change: C) -> Result<C::Outcome, ToolError> {
+        let quota = self.quotas.iter().find(|quota| quota.resource == made);
+        let Some(quota) = quota.cloned() else {
+            return Ok(self.journal.submit(change).await?);
+        };
+        let change: Command = change.into();
+        let conditions = Conditions {
+            once: None,
+            quota: Some(quota),
+        };
+        let done = self.journal.submit(Conditional::new(conditions, &change)?);
+        C::outcome(*done.await?.0)
+            .ok_or_else(|| ToolError::Failed("another change's outcome".to_owned()))
+    }
+
     fn runner(&self) -> Result<Arc<dyn Runner>, ToolError> {
         let runner = self.runner.get().and_then(Weak::upgrade);
         runner.ok_or_else(|| ToolError::Unavailable("nothing is run here".to_owned()))

@@ -8,6 +8,7 @@ use super::workers::{AUTO, WORKER, Which, find, get, info};
 use super::{
     Access, Authority, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, parse,
 };
+use crate::command::conditional::Resource;
 use crate::command::{CreateWorker, DeleteWorker, UpdateWorker, WorkerPatch};
 use crate::data_dir::make_dir;
 use crate::model::limits::{DESCRIPTION_BYTES_MAX, MEMORY_BYTES_MAX, NAME_BYTES_MAX};
@@ -108,9 +109,13 @@ async fn create(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
     })
     .await?;
     let id = worker.id;
-    if let Err(error) = cx.shared.journal.submit(CreateWorker { worker }).await {
+    if let Err(error) = cx
+        .shared
+        .make(Resource::Workers, CreateWorker { worker })
+        .await
+    {
         let _ = tokio::fs::remove_dir(&work_dir).await;
-        return Err(error.into());
+        return Err(error);
     }
     let args = serde_json::json!({ "worker": id.to_string() });
     let created = get(cx, args).await?;

@@ -7,6 +7,7 @@ use super::workers::find;
 use super::{
     Access, Authority, Context, Kind, Param, Tool, ToolError, ToolOutput, blocking, chats, parse,
 };
+use crate::command::conditional::Resource;
 use crate::command::{CancelTask, CompleteTask, CreateTask, Timing};
 use crate::model::limits::{COUNTDOWN_AT_MAX, COUNTDOWN_MS_MIN, INSTRUCTION_BYTES_MAX};
 use crate::model::schedule::Schedule;
@@ -272,7 +273,7 @@ async fn create(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
         created_at: now,
         updated_at: now,
     };
-    let task = cx.shared.journal.submit(CreateTask { task }).await?;
+    let task = cx.shared.make(Resource::Tasks, CreateTask { task }).await?;
     Ok(answer("planned", task))
 }
 

@@ -7,6 +7,30 @@ use crate::support::{Setup, TestServer};
 const TIER: &str =
     "[tier]\nname = \"pro\"\nfeatures = [\"backup\"]\n[tier.limits]\nworkers = 2\nsessions = 1\n";
 
+/// What is made by a tool counts as what is made by a route.
+#[tokio::test]
+async fn tools_make_no_more_than_the_tier_allows() {
+    let server = TestServer::with(&format!("{TIER}tasks = 1\n")).await;
+    let user = server.log_in().await;
+    for (tool, arguments, limit) in [
+        ("create_worker", "name", 2),
+        ("create_task", "instruction", 1),
+    ] {
+        for made in 0..=limit {
+            let mut given = json!({ arguments: format!("help {made}") });
+            if tool == "create_task" {
+                given["cron_expr"] = json!("0 0 1 1 *");
+            }
+            let params = json!({ "name": tool, "arguments": given });
+            let body =
+                json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+            let answer = user.post("/mcp", &body).await.expect(200).json();
+            let is_refused = &answer["result"]["isError"];
+            assert_eq!(*is_refused, json!(made == limit), "{tool}: {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn one_too_many_is_402_and_says_why() {
     let server = TestServer::with(TIER).await;
