@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, LINK, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, LINK, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -28,7 +29,7 @@ use super::origin::{self, CrossOrigin, Origins};
 use super::panics::REQUEST;
 use super::rate_limit::{Meter, RateLimits};
 use super::request::Request;
-use super::request_body::{RequestBody, body_bytes_max};
+use super::request_body::{self, RequestBody, Rest, body_bytes_max};
 use super::request_id::RequestId;
 use super::response::Response;
 use super::router::{Deprecation, Found, Policy, Route, Router};
@@ -139,6 +140,9 @@ impl<S: Authenticate> Pipeline<S> {
         let path = parts.uri.path().to_owned();
         let encoding = Encoding::accepted(&parts.headers);
         let https_only = self.origins.is_https_only(&parts);
+        let rest = Rest::of(&parts, &body);
+        let is_awaited = request_body::awaits_leave(&parts.headers);
+        let body = RequestBody::new(body, rest.clone(), self.limits.body_chunk);
 
         let mut cross_origin = None;
         let mut metrics = &self.unrouted.other;
@@ -166,6 +170,12 @@ impl<S: Authenticate> Pipeline<S> {
         let duration = started.elapsed();
         metrics.observe(status.as_u16(), duration);
         log(&method, &path, metrics.route(), &response, duration, &id);
+        if let Some(rest) = rest
+            && !rest.is_received(is_awaited).await
+        {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response.into()
     }
 
@@ -173,7 +183,7 @@ impl<S: Authenticate> Pipeline<S> {
     async fn decide<'s>(
         &'s self,
         mut parts: Parts,
-        body: Incoming,
+        mut body: RequestBody,
         peer: IpAddr,
         id: &RequestId,
         cross_origin: &mut Option<CrossOrigin>,
@@ -201,11 +211,12 @@ impl<S: Authenticate> Pipeline<S> {
         // Any other origin was refused or is on the list.
         let own_origin = cross_origin.is_none() && parts.headers.contains_key(ORIGIN);
         let bytes_max = body_bytes_max(&route.policy, &parts.headers);
-        if body.size_hint().lower() > bytes_max {
+        body.set_bytes_max(bytes_max);
+        if body.length() > bytes_max {
             return Err(ApiError::payload_too_large(route.policy.body_bytes_max));
         }
         let request = Request {
-            body: RequestBody::new(body, bytes_max, self.limits.body_chunk),
+            body,
             peer: self.proxies.client(peer, &parts.headers),
             parts,
             values,

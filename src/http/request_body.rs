@@ -2,20 +2,30 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http_body_util::BodyExt;
+use hyper::Version;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap};
-use tokio::time::{Instant, Sleep, sleep};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
+use hyper::http::request::Parts;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::error::ApiError;
 use super::router::Policy;
 
 /// What boundaries and part headers may add to the fields of a multipart body.
 const MULTIPART_OVERHEAD_BYTES: u64 = 64 * 1024;
+
+/// The largest rest of a refused request's body that is received, so that its connection goes on, bytes.
+pub const REST_BYTES_MAX: u64 = 64 * 1024;
+
+/// How long that may take.
+const REST_WAIT: Duration = Duration::from_millis(500);
 
 /// Why a body did not arrive whole.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +80,8 @@ impl From<multer::Error> for ApiError {
 /// The body as it arrives, under the route's size limit and with a limit on how long each chunk may take.
 pub struct RequestBody {
     incoming: Option<Incoming>,
+    /// Where it stays when it is not read to its end.
+    rest: Option<Rest>,
     /// What was taken in before.
     taken: Option<Bytes>,
     bytes_max: u64,
@@ -79,21 +91,35 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, bytes_max: u64, patience: Duration) -> RequestBody {
+    /// Nothing of it is taken before [`RequestBody::set_bytes_max`] says how much may be.
+    pub(super) fn new(incoming: Incoming, rest: Option<Rest>, patience: Duration) -> RequestBody {
         RequestBody {
             incoming: Some(incoming),
+            rest,
             taken: None,
-            bytes_max,
+            bytes_max: 0,
             bytes_read: 0,
             patience,
             deadline: None,
         }
     }
 
+    pub(super) fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// How long it says it is, at least.
+    pub(super) fn length(&self) -> u64 {
+        self.incoming
+            .as_ref()
+            .map_or(0, |incoming| incoming.size_hint().lower())
+    }
+
     /// A body that was taken in, to be read again.
     pub(super) fn whole(bytes: Bytes) -> RequestBody {
         RequestBody {
             incoming: None,
+            rest: None,
             bytes_max: bytes.len() as u64,
             taken: Some(bytes).filter(|bytes| !bytes.is_empty()),
             bytes_read: 0,
@@ -110,11 +136,90 @@ impl RequestBody {
     pub(super) fn detach(&mut self) -> RequestBody {
         RequestBody {
             incoming: self.incoming.take(),
+            rest: self.rest.take(),
             taken: self.taken.take(),
             deadline: self.deadline.take(),
             ..*self
         }
     }
+
+    /// Its last byte is here.
+    fn end(&mut self) {
+        self.incoming = None;
+        if let Some(rest) = self.rest.take() {
+            rest.set(State::Received);
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let (Some(rest), Some(incoming)) = (self.rest.take(), self.incoming.take()) {
+            rest.set(match incoming.is_end_stream() {
+                true => State::Received,
+                false => State::Left(incoming),
+            });
+        }
+    }
+}
+
+/// What became of a request's body by the time that it is answered. HTTP/1.1 has no way to leave the rest of a body out:
+/// its connection goes on behind the last byte, or not at all, and then the answer has to say so.
+#[derive(Clone, Default)]
+pub(super) struct Rest(Arc<Mutex<State>>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Unknown,
+    Received,
+    Left(Incoming),
+}
+
+impl Rest {
+    /// `None` where nobody has to care: there is no body, or HTTP/2 ends its stream.
+    pub(super) fn of(parts: &Parts, body: &Incoming) -> Option<Rest> {
+        (parts.version < Version::HTTP_2 && !body.is_end_stream()).then(Rest::default)
+    }
+
+    /// Whether the connection can go on. A short rest is received for that; not from a client that waits for leave to
+    /// send it.
+    pub(super) async fn is_received(&self, is_awaited: bool) -> bool {
+        let state = std::mem::take(&mut *self.state());
+        let mut incoming = match state {
+            State::Unknown => return false,
+            State::Received => return true,
+            State::Left(incoming) => incoming,
+        };
+        if is_awaited || incoming.size_hint().lower() > REST_BYTES_MAX {
+            return false;
+        }
+        let received = async {
+            let mut bytes = 0;
+            while let Some(frame) = incoming.frame().await {
+                let Ok(frame) = frame else { return false };
+                bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if bytes > REST_BYTES_MAX {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(REST_WAIT, received).await.unwrap_or(false)
+    }
+
+    fn set(&self, state: State) {
+        *self.state() = state;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the client sends its body only once it is asked to (RFC 9110, 10.1.1).
+pub(super) fn awaits_leave(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT)
 }
 
 impl Stream for RequestBody {
@@ -145,7 +250,7 @@ impl Stream for RequestBody {
             }
             let error = match frame {
                 None => {
-                    body.incoming = None;
+                    body.end();
                     return Poll::Ready(None);
                 }
                 Some(Ok(frame)) => {

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use serde_json::json;
+use skep::http::request_body::REST_BYTES_MAX;
 
 use crate::support::http::{Call, raw};
 use crate::support::{Method, TestServer};
@@ -153,6 +154,55 @@ async fn an_endless_body_is_refused_at_the_limit() {
     let answer = String::from_utf8(raw(server.address, &bytes).await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(answer.contains("\"payload_too_large\""), "{answer}");
+}
+
+/// Whoever is refused before its body was read can go on; where the rest is not waited for, the answer says that the
+/// connection ends, so that no client sends its next request into nothing.
+#[tokio::test]
+async fn a_refused_body_leaves_no_connection_in_doubt() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start().await;
+    let head = |length: u64, more: &str| {
+        format!(
+            "POST /api/workers HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer nobody\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n",
+            server.address
+        )
+    };
+    let answer = async |socket: &mut tokio::net::TcpStream| {
+        let mut text = String::new();
+        // The body of the answer ends with its only brace.
+        while !text.ends_with('}') {
+            let mut bytes = [0; 4096];
+            let read = socket.read(&mut bytes);
+            let count = tokio::time::timeout(crate::support::PATIENCE, read).await;
+            let count = count.expect("an answer in time").unwrap();
+            assert!(count > 0, "the connection ended after {text:?}");
+            text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        }
+        assert!(text.starts_with("HTTP/1.1 401"), "{text}");
+        text.contains("connection: close")
+    };
+
+    let connect = || tokio::net::TcpStream::connect(server.address);
+    let mut socket = connect().await.unwrap();
+    let short = vec![b' '; REST_BYTES_MAX as usize];
+    for _ in 0..3 {
+        let mut whole = head(REST_BYTES_MAX, "").into_bytes();
+        whole.extend_from_slice(&short);
+        socket.write_all(&whole).await.unwrap();
+        assert!(!answer(&mut socket).await);
+    }
+    let ends = [
+        ("it is longer", head(REST_BYTES_MAX + 1, "")),
+        ("it does not come", head(2, "")),
+        ("it waits for leave", head(2, "Expect: 100-continue\r\n")),
+    ];
+    for (why, head) in ends {
+        let mut socket = connect().await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        assert!(answer(&mut socket).await, "{why}");
+    }
 }
 
 #[tokio::test]
