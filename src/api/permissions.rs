@@ -12,6 +12,7 @@ use super::submit::submit;
 use crate::app::App;
 use crate::command::{AnswerPermission, ForgetPermission};
 use crate::http::{ApiError, Request, Response};
+use crate::journal::SubmitError;
 use crate::model::{
     DecidedBy, Effect, ExecutionId, Millis, PermissionAnswer, PermissionDecision, PermissionId,
     PermissionRequest, WorkerId,
@@ -128,7 +129,8 @@ pub(super) struct PermissionAnswerBody {
 
 /// `POST /api/executions/{execution_id}/permissions/{request_id}` -- answers it, once.
 ///
-/// `allow` is for this call, `allow_always` also for every later call of this tool by this worker.
+/// `allow` is for this call, `allow_always` also for every later call of this tool by this worker, and for those that
+/// wait.
 pub async fn answer_permission(app: Arc<App>, mut req: Request) -> Result<Response, ApiError> {
     require(&req)?;
     let execution = executions::find(&app, req.path("execution_id")?)?;
@@ -142,16 +144,48 @@ pub async fn answer_permission(app: Arc<App>, mut req: Request) -> Result<Respon
         let message = "is not among the request's options".to_owned();
         return Err(ApiError::validation([("decision", message)]));
     }
-    let answer = AnswerPermission {
+    let answer = PermissionAnswer {
+        decision: body.decision,
+        by: DecidedBy::User,
+        at: app.now(),
+    };
+    let command = AnswerPermission {
         execution_id: execution.id,
         id,
-        answer: PermissionAnswer {
-            decision: body.decision,
-            by: DecidedBy::User,
-            at: app.now(),
-        },
+        answer,
     };
-    answered(&app, submit(&app, &req, answer).await?)
+    let resolved = submit(&app, &req, command).await?;
+    if body.decision == PermissionDecision::AllowAlways {
+        answer_the_others(&app, execution.worker_id, &request.tool, answer).await?;
+    }
+    answered(&app, resolved)
+}
+
+/// What else of this tool waits needs no answer any more; one that somebody answered meanwhile keeps its own.
+async fn answer_the_others(
+    app: &App,
+    worker: Option<WorkerId>,
+    tool: &str,
+    answer: PermissionAnswer,
+) -> Result<(), ApiError> {
+    let others = app
+        .store
+        .read(|tx| permissions::waiting_for(tx, worker, tool))?;
+    let others = others
+        .into_iter()
+        .filter(|other| other.options.contains(&answer.decision));
+    for other in others {
+        let command = AnswerPermission {
+            execution_id: other.execution_id,
+            id: other.id,
+            answer,
+        };
+        match app.journal.submit(command).await {
+            Ok(_) | Err(SubmitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The request with its answer.

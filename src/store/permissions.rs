@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use redb::ReadableTable;
 
 use super::tables::{ALWAYS_ALLOWED, PERMISSIONS, PERMISSIONS_WAITING};
-use super::{StoreError, Tx, WriteTx, codec};
+use super::{StoreError, Tx, WriteTx, codec, executions};
 use crate::model::{ExecutionId, Millis, PermissionId, PermissionRequest, SessionId, WorkerId};
 
 /// A request of an execution.
@@ -58,6 +58,26 @@ pub fn waiting_sessions(tx: &impl Tx) -> Result<HashSet<SessionId>, StoreError> 
         }
     }
     Ok(sessions)
+}
+
+/// The requests for a tool that wait in all executions of a worker (`None` is the bee).
+pub fn waiting_for(
+    tx: &impl Tx,
+    worker: Option<WorkerId>,
+    tool: &str,
+) -> Result<Vec<PermissionRequest>, StoreError> {
+    let mut requests = Vec::new();
+    for row in tx.table(PERMISSIONS_WAITING)?.iter()? {
+        let (execution, id) = row?.0.value();
+        let execution = ExecutionId::from_u128(execution);
+        let is_of_worker = executions::get(tx, execution)?.is_some_and(|it| it.worker_id == worker);
+        let request = match is_of_worker {
+            true => get(tx, execution, PermissionId::from_u128(id))?,
+            false => None,
+        };
+        requests.extend(request.filter(|request| request.tool == tool));
+    }
+    Ok(requests)
 }
 
 /// Writes a request; `session` is its chat. It waits as long as it has no answer.

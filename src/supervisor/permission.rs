@@ -182,7 +182,16 @@ impl Desk {
         };
         // Before it is asked, so that no answer is missed.
         let mut answers = parts.feed.subscribe(Scope::Execution(self.execution));
+        let tool = request.tool.clone();
         parts.journal.submit(AskPermission { request }).await?;
+        // Said for another request while this one was on its way.
+        if parts
+            .store
+            .read(|tx| permissions::is_always_allowed(tx, self.worker, &tool))?
+        {
+            self.answer(id, PermissionDecision::AllowAlways, DecidedBy::User)
+                .await?;
+        }
         let _waiting = self.waits.begin();
         let mut stop = self.stop.clone();
         let stopped = async move { drop(stop.wait_for(Option::is_some).await) };
@@ -201,7 +210,7 @@ impl Desk {
                 }
                 () = answers.woken() => {}
                 () = &mut expired => {
-                    self.deny_late(id).await?;
+                    self.answer(id, PermissionDecision::Deny, DecidedBy::Timeout).await?;
                     // Somebody may have been faster, and that is in the store now.
                     return Ok(self.verdict(id)?.unwrap_or(Verdict::Denied(DecidedBy::Timeout)));
                 }
@@ -209,15 +218,18 @@ impl Desk {
         }
     }
 
-    async fn deny_late(&self, id: PermissionId) -> Result<(), SubmitError> {
+    /// Unless somebody was faster.
+    async fn answer(
+        &self,
+        id: PermissionId,
+        decision: PermissionDecision,
+        by: DecidedBy,
+    ) -> Result<(), SubmitError> {
+        let at = self.supervisor.now();
         let answer = AnswerPermission {
             execution_id: self.execution,
             id,
-            answer: PermissionAnswer {
-                decision: PermissionDecision::Deny,
-                by: DecidedBy::Timeout,
-                at: self.supervisor.now(),
-            },
+            answer: PermissionAnswer { decision, by, at },
         };
         loop {
             match self.supervisor.parts.journal.submit(answer.clone()).await {

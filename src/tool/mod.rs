@@ -13,6 +13,7 @@ pub mod edit;
 pub mod error;
 pub mod fetch;
 pub mod files;
+pub mod inside;
 pub mod memory;
 pub mod notes;
 pub mod params;

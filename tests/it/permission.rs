@@ -276,6 +276,51 @@ async fn always_is_for_one_tool_of_one_worker_until_it_is_forgotten() {
     talk.user.ended(&asked.execution).await;
 }
 
+/// In the same execution, and for the bee in all its chats; what is about another tool still waits.
+#[tokio::test]
+async fn always_answers_what_waits_for_the_same_tool() {
+    let model = asking_model().await;
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fake_agent.sh");
+    let agent = format!("[engines.agent]\nkind = \"acp\"\nargv = [\"/bin/sh\", {agent:?}]\n");
+    let server = Setup::settings(&format!("{agent}{}", model.engine("m", "")))
+        .start()
+        .await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "agent").await;
+    let execution = user.send(&chat, "twice execute").await;
+    let second = waiting_again(&user, &execution).await;
+    let always = json!({ "decision": "allow_always" });
+    user.post(&second.path(), &always).await.expect(200);
+    let reply = user.ended(&execution).await;
+    assert_eq!(reply.text().matches("'optionId':'yes'").count(), 2);
+    let answered = format!("/api/executions/{execution}/permissions");
+    let answered = user.read_all(&answered).await;
+    assert_eq!(answered.len(), 2);
+    for request in answered {
+        assert_eq!(request["decision"], "allow_always", "{request}");
+        assert_eq!(request["by"], "user", "{request}");
+    }
+
+    let (_, ones, one) = asked(&user, "m", false).await;
+    let (_, others, other) = asked(&user, "m", false).await;
+    let (_, workers, workers_request) = asked(&user, "m", true).await;
+    let path = format!("/api/executions/{ones}/permissions/{one}");
+    user.post(&path, &always).await.expect(200);
+    let of_other = format!("/api/executions/{others}/permissions");
+    let of_worker = format!("/api/executions/{workers}/permissions");
+    assert_eq!(user.read(&of_other).await[0]["request_id"], other);
+    assert_eq!(user.read(&of_other).await[0]["decision"], "allow_always");
+    let of_worker = user.read(&of_worker).await;
+    assert_eq!(of_worker[0]["request_id"], workers_request);
+    assert_eq!(of_worker[0]["decision"], Value::Null);
+    // They go on for ever.
+    for execution in [ones, others, workers] {
+        let cancel = format!("/api/executions/{execution}/cancel");
+        user.post(&cancel, &json!({})).await.expect(202);
+        user.ended(&execution).await;
+    }
+}
+
 #[tokio::test]
 async fn each_mode_asks_for_what_it_says() {
     let write = ("write_file", r#"{"path":"a.txt","text":"x"}"#);

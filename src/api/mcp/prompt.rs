@@ -4,7 +4,7 @@
 //! It is for the engine, not for its model, so it is listed only where the address says `?ask=true`; a model that calls
 //! it all the same only asks the user a question.
 
-use std::path::{Component, Path};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::engine::permission::{Ask, Verdict};
 use crate::model::{DecidedBy, Effect};
 use crate::supervisor::Agent;
 use crate::tool::Access;
+use crate::tool::inside::is_inside;
 
 /// The tool as it is listed.
 pub(super) fn listed() -> Value {
@@ -52,7 +53,13 @@ pub(super) async fn call(app: &App, agent: &Agent, arguments: Value) -> Value {
 }
 
 async fn decide(app: &App, agent: &Agent, asked: Asked) -> Value {
-    let (access, effect) = judged(&asked.tool_name, &asked.input, &agent.work_dir);
+    let (tool, input, work_dir) = (
+        asked.tool_name.clone(),
+        asked.input.clone(),
+        agent.work_dir.clone(),
+    );
+    let judging = tokio::task::spawn_blocking(move || judged(&tool, &input, &work_dir));
+    let (access, effect) = judging.await.unwrap_or((Access::Run, Effect::Run));
     let mut ask = Ask::new(asked.tool_name, access, asked.input.clone());
     ask.effect = effect;
     ask.call_id = asked.tool_use_id;
@@ -70,14 +77,13 @@ async fn decide(app: &App, agent: &Agent, asked: Asked) -> Value {
 /// How a tool is judged, and what the user is told that it does. An engine asks about what its own mode does not let
 /// through: a file outside its work directory is no mere edit, and nothing is a mere look.
 fn judged(tool: &str, input: &Value, work_dir: &Path) -> (Access, Effect) {
-    let path = ["file_path", "notebook_path", "path"]
+    let mut paths = ["file_path", "notebook_path", "path"]
         .iter()
-        .find_map(|key| input[key].as_str());
-    let is_inside = path.is_some_and(|path| {
-        let path = Path::new(path);
-        path.strip_prefix(work_dir).is_ok()
-            && !path.components().any(|part| part == Component::ParentDir)
-    });
+        .filter_map(|key| input[key].as_str())
+        .peekable();
+    // It may have gone to another directory: a relative path could be anywhere.
+    let is_inside = paths.peek().is_some()
+        && paths.all(|path| path.starts_with('/') && is_inside(work_dir, Path::new(path)));
     match tool {
         "Edit" | "MultiEdit" | "Write" | "NotebookEdit" if is_inside => {
             (Access::Write, Effect::Write)
@@ -91,22 +97,45 @@ fn judged(tool: &str, input: &Value, work_dir: &Path) -> (Access, Effect) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn only_files_of_the_work_directory_are_edited_without_asking() {
-        let work_dir = Path::new("/work");
-        for (path, access) in [
-            ("/work/a.txt", Access::Write),
-            ("/work/../etc/a.txt", Access::Run),
-            ("/workers/a.txt", Access::Run),
-            ("/etc/passwd", Access::Run),
-            ("a.txt", Access::Run),
+        let directory = tempfile::tempdir().unwrap();
+        let work_dir = &directory.path().join("work");
+        std::fs::create_dir(work_dir).unwrap();
+        std::os::unix::fs::symlink("/etc", work_dir.join("link")).unwrap();
+        for (input, access) in [
+            (
+                json!({ "file_path": work_dir.join("a.txt") }),
+                Access::Write,
+            ),
+            (
+                json!({ "file_path": work_dir.join("../a.txt") }),
+                Access::Run,
+            ),
+            (
+                json!({ "file_path": work_dir.join("link/a.txt") }),
+                Access::Run,
+            ),
+            (
+                json!({ "file_path": directory.path().join("works/a.txt") }),
+                Access::Run,
+            ),
+            (json!({ "file_path": "/etc/passwd" }), Access::Run),
+            (
+                json!({ "file_path": work_dir.join("a.txt"), "path": "/etc/passwd" }),
+                Access::Run,
+            ),
+            (json!({ "file_path": "a.txt" }), Access::Run),
+            (json!({}), Access::Run),
         ] {
-            let judged = judged("Write", &json!({ "file_path": path }), work_dir);
-            assert_eq!(judged, (access, Effect::Write), "{path}");
+            let judged = judged("Write", &input, work_dir);
+            assert_eq!(judged, (access, Effect::Write), "{input}");
         }
-        let read = judged("Read", &json!({ "file_path": "/work/a.txt" }), work_dir);
+        let inside = json!({ "file_path": work_dir.join("a.txt") });
+        let read = judged("Read", &inside, work_dir);
         assert_eq!(read, (Access::Run, Effect::Read));
         assert_eq!(
             judged("Bash", &Value::Null, work_dir),

@@ -16,6 +16,7 @@ use super::wire::{Failure, INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use crate::model::limits::ENGINE_WORD_BYTES_MAX;
 use crate::model::text::truncated;
 use crate::tool::beneath::{Beneath, RelativePath, read_up_to};
+use crate::tool::inside::is_inside;
 use crate::tool::{Access, ToolError};
 
 /// What is read or written of a file at once.
@@ -24,6 +25,18 @@ pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 const DIFFS_MAX: usize = 16;
 /// Paths that a permission was given for, and that are remembered in one run.
 const GRANTED_MAX: usize = 1024;
+/// Paths of one call that are looked at; of more, nobody knows where they lead.
+const PATHS_MAX: usize = 64;
+/// What the keys of a call's input end with whose values are paths.
+const PATH_KEYS: [&str; 7] = [
+    "path",
+    "paths",
+    "file",
+    "files",
+    "dir",
+    "directory",
+    "destination",
+];
 
 /// What becomes of a request.
 pub(super) type Answered = BoxFuture<'static, Answer>;
@@ -117,16 +130,24 @@ impl Desk {
 
     /// `session/request_permission` for a call of that name.
     pub(super) fn permission(&self, id: Value, name: String, params: Value) -> Answered {
-        let asker = self.asker.clone();
+        let desk = self.clone();
         Box::pin(async move {
             let call = &params["toolCall"];
             let kind = truncated(text_at(call, "/kind"), ENGINE_WORD_BYTES_MAX);
-            let access = access(kind);
+            let by_kind = access(kind);
+            let (asker, paths) = (desk.asker.clone(), paths(call));
+            let stays = off_the_runtime(move || Ok(desk.stay_inside(by_kind, &paths))).await;
+            // Elsewhere nothing is a mere look or edit.
+            let access = match (by_kind, stays) {
+                (Access::Read | Access::Write, Ok(false) | Err(_)) => Access::Run,
+                _ => by_kind,
+            };
             let mut ask = Ask::new(
                 if kind.is_empty() { "other" } else { kind },
-                access,
+                by_kind,
                 args(call),
             );
+            ask.access = access;
             ask.call_id = call["toolCallId"].as_str().map(str::to_owned);
             ask.diff = diff(call);
             let verdict = asker.ask(ask).await;
@@ -168,6 +189,15 @@ impl Desk {
             Ok(ask)
         })
         .await
+    }
+
+    /// Whether all that a call names is in the work directory; what was attached may be looked at.
+    fn stay_inside(&self, access: Access, paths: &[PathBuf]) -> bool {
+        let is_attached = |path: &Path| self.media.iter().any(|media| media == path);
+        paths.len() <= PATHS_MAX
+            && paths.iter().all(|path| {
+                is_inside(&self.work_dir, path) || (access == Access::Read && is_attached(path))
+            })
     }
 
     fn below(&self, path: &Path) -> Result<RelativePath, ToolError> {
@@ -242,6 +272,43 @@ fn diff(call: &Value) -> Option<String> {
     let diffs = parts.iter().filter(|part| text_at(part, "/type") == "diff");
     let diffs: Vec<String> = diffs.take(DIFFS_MAX).map(difference).collect();
     (!diffs.is_empty()).then(|| diffs.join("\n"))
+}
+
+/// The paths that a call names, wherever it does: one more than are looked at is enough.
+fn paths(call: &Value) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for part in ["locations", "content", "rawInput"] {
+        gather(&call[part], false, &mut found);
+    }
+    found
+}
+
+fn gather(value: &Value, is_path: bool, found: &mut Vec<PathBuf>) {
+    if found.len() > PATHS_MAX {
+        return;
+    }
+    match value {
+        Value::String(text) if is_path => {
+            let path = text.strip_prefix("file://").unwrap_or(text);
+            found.push(PathBuf::from(path));
+        }
+        Value::Array(values) => {
+            for value in values {
+                gather(value, is_path, found);
+            }
+        }
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                // Changes by the files that they are of.
+                if key.starts_with('/') {
+                    found.push(PathBuf::from(key));
+                }
+                let key = key.to_ascii_lowercase();
+                gather(value, PATH_KEYS.iter().any(|end| key.ends_with(end)), found);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What a kind of call does to the world; one that says nothing could do anything.
@@ -352,6 +419,89 @@ mod tests {
         }
     }
 
+    /// By the worst of all the paths that it names, wherever it names them and wherever they lead.
+    #[tokio::test]
+    async fn a_permission_is_judged_by_every_path_of_the_call() {
+        let place = Place::new();
+        let (inside, outside) = (place.path("work/a.txt"), place.path("secret"));
+        let (link, attached) = (place.path("work/link"), place.path("attached"));
+        let changes = |path: &str| {
+            let mut changes = json!({});
+            changes[path] = json!({ "type": "update" });
+            json!({ "rawInput": { "changes": changes } })
+        };
+        let many = vec![&inside; PATHS_MAX + 1];
+        for (kind, call, is_allowed) in [
+            ("edit", json!({}), true),
+            ("edit", json!({ "locations": [{ "path": inside }] }), true),
+            ("edit", json!({ "locations": [{ "path": outside }] }), false),
+            (
+                "edit",
+                json!({ "locations": [{ "path": inside }], "rawInput": { "filePath": outside } }),
+                false,
+            ),
+            (
+                "edit",
+                json!({ "locations": [{ "path": inside }, { "path": outside }] }),
+                false,
+            ),
+            (
+                "edit",
+                json!({ "locations": [{ "path": outside }], "rawInput": { "path": inside } }),
+                false,
+            ),
+            (
+                "edit",
+                json!({ "content": [{ "type": "diff", "path": outside }] }),
+                false,
+            ),
+            (
+                "edit",
+                json!({ "rawInput": { "file_path": "a.txt", "content": outside } }),
+                true,
+            ),
+            (
+                "edit",
+                json!({ "rawInput": { "file_path": "../secret" } }),
+                false,
+            ),
+            (
+                "edit",
+                json!({ "rawInput": { "edits": [{ "path": link }] } }),
+                false,
+            ),
+            (
+                "edit",
+                json!({ "rawInput": { "paths": [inside, format!("file://{outside}")] } }),
+                false,
+            ),
+            ("edit", json!({ "rawInput": { "paths": many } }), false),
+            ("edit", changes(&inside), true),
+            ("edit", changes(&outside), false),
+            (
+                "move",
+                json!({ "rawInput": { "path": inside, "destination": outside } }),
+                false,
+            ),
+            ("read", json!({ "rawInput": { "path": inside } }), true),
+            ("read", json!({ "rawInput": { "path": outside } }), false),
+            ("read", json!({ "rawInput": { "path": attached } }), true),
+            ("edit", json!({ "rawInput": { "path": attached } }), false),
+            ("execute", json!({ "rawInput": { "path": inside } }), false),
+        ] {
+            let mut call = call;
+            call["kind"] = json!(kind);
+            let shown = call.to_string();
+            let options = json!([{ "optionId": "yes", "kind": "allow_once" }, { "optionId": "no", "kind": "reject_once" }]);
+            let params = json!({ "toolCall": call, "options": options });
+            let desk = place.desk("allow_edits");
+            let answer = desk.permission(json!(1), "Do it".to_owned(), params).await;
+            let chosen = &answer.result.unwrap()["outcome"]["optionId"];
+            assert_eq!(chosen == "yes", is_allowed, "{shown}");
+            assert!(is_allowed || answer.granted.is_none(), "{shown}");
+        }
+    }
+
     #[tokio::test]
     async fn files_are_written_in_the_work_directory_alone_and_as_the_mode_allows() {
         let place = Place::new();
@@ -394,7 +544,7 @@ mod tests {
             ("allow_all", "execute", "my-allow_once"),
         ] {
             let params = json!({
-                "toolCall": { "toolCallId": "1", "kind": kind, "locations": [{ "path": "/p" }] },
+                "toolCall": { "toolCallId": "1", "kind": kind, "locations": [{ "path": place.path("work/p") }] },
                 "options": options,
             });
             let desk = place.desk(mode);
