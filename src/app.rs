@@ -1,5 +1,6 @@
 //! What a handler may use: the few shared handles, and nothing else.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -64,6 +65,8 @@ pub struct App {
     pub revoked: watch::Sender<()>,
     /// The sign-in link that is good now.
     pub sign_in: OneTimeCode,
+    /// Where it listens; with port 0 in the settings, on the one that was free.
+    pub address: SocketAddr,
     /// Where users open the console, without a slash at the end.
     pub public_url: String,
     /// The key by which the command line speaks to this process; SHA-256.

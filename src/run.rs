@@ -275,6 +275,7 @@ pub async fn run(
         last_use: LastUse::default(),
         revoked: watch::Sender::default(),
         sign_in: OneTimeCode::new(&code, system_clock() + SIGN_IN_MS),
+        address,
         public_url: url.clone(),
         control_sha256: sha256(&control_key),
         streams: Arc::new(Semaphore::new(config.limits.streams_max)),

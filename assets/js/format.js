@@ -83,8 +83,8 @@ export function usage(u) {
   return parts.join(' · ');
 }
 
-/** `$0.0042`, `$1.20` */
-export const money = (usd) => `$${usd > 0 && usd < 0.01 ? usd.toFixed(4) : usd.toFixed(2)}`;
+/** `$0.0042`, `$1.20`; nothing is no price: most engines tell none. */
+export const money = (usd) => (usd > 0 ? `$${usd.toFixed(usd < 0.01 ? 4 : 2)}` : t('common.none'));
 
 const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const compact = (n) => compactFormat.format(n);

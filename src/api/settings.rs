@@ -115,7 +115,7 @@ pub async fn get_settings(app: Arc<App>, req: Request) -> Result<Response, ApiEr
     };
     Ok(Response::ok(&Settings {
         data_dir: app.data.root().to_string_lossy().into_owned(),
-        listen: config.listen.to_string(),
+        listen: app.address.to_string(),
         url: app.public_url.clone(),
         reach,
         default_engine: config.default_engine.clone(),

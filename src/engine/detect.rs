@@ -92,7 +92,7 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
             status.found = false;
             status.fix = install(kind, program)
                 .filter(|_| settings.argv.is_empty() || kind == EngineKind::Acp)
-                .map(str::to_owned);
+                .map(|command| format!("install it: run `{command}` in a terminal"));
             // What to do is said once.
             status.why_not = Some(match status.fix {
                 Some(_) => format!("{program} was not found on PATH"),

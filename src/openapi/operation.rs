@@ -61,9 +61,9 @@ pub(super) fn module(handler: &str) -> &str {
         .map_or("", |(module, _)| module)
 }
 
-/// What the operations of a module are called together.
-pub(super) fn tag(module: &str) -> &str {
-    name(module)
+/// What the operations of a module are called together, in words.
+pub(super) fn tag(module: &str) -> String {
+    name(module).replace('_', " ")
 }
 
 /// What stands after `--` in a handler's comment, and whatever follows.

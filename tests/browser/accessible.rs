@@ -98,7 +98,7 @@ async fn axe_finds_nothing_on_any_page() {
     let execution = format!("/executions/{}", id_of(&executions[0]));
     visit(&browser, &server, &execution, "#main").await;
     for section in [
-        "engines", "account", "devices", "keys", "storage", "backup", "limits", "about",
+        "engines", "look", "account", "devices", "keys", "storage", "backup", "limits", "about",
     ] {
         let path = format!("/settings/{section}");
         visit(&browser, &server, &path, "#main").await;

@@ -21,7 +21,7 @@ async fn the_console_speaks_the_language_that_was_chosen() {
     let server = TestServer::start().await;
     let browser = Browser::signed_in(&server).await;
     browser
-        .go(&format!("http://{}/settings/account", server.address))
+        .go(&format!("http://{}/settings/look", server.address))
         .await;
     let is_chinese = "document.documentElement.lang === 'zh' && document.querySelector('.side-nav')?.textContent.includes('设置')";
     choose(&browser, "zh", is_chinese).await;
@@ -32,7 +32,7 @@ async fn the_console_speaks_the_language_that_was_chosen() {
         .until("document.querySelector('.empty')?.textContent.includes('还没有自动开始的事')")
         .await;
     browser
-        .go(&format!("http://{}/settings/account", server.address))
+        .go(&format!("http://{}/settings/look", server.address))
         .await;
     let is_english = "document.documentElement.lang === 'en' && document.querySelector('.side-nav')?.textContent.includes('Settings')";
     choose(&browser, "", is_english).await;

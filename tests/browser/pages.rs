@@ -205,7 +205,7 @@ async fn the_settings_show_what_is_and_change_what_can_be() {
         browser.until(shown).await;
     };
 
-    section("account", "document.querySelector('.choices')").await;
+    section("look", "document.querySelector('.choices')").await;
     browser.click(".choice input[value=dark]").await;
     browser
         .until("document.documentElement.dataset.theme === 'dark'")
@@ -381,7 +381,7 @@ async fn what_was_used_is_summed_up_as_it_ends() {
     let browser = Browser::signed_in(&server).await;
     // The first minute: what was found on this machine, and what to do next.
     browser
-        .until("document.querySelector('.welcome-engines .badge-completed') && document.querySelector('.welcome .snippet, .welcome .button')")
+        .until("document.querySelector('.welcome-engines .badge-completed') && document.querySelector('.welcome .engine-fix, .welcome .button')")
         .await;
     browser.click("a[href='/usage']").await;
     browser
@@ -442,7 +442,8 @@ async fn every_page_fits_every_width_in_light_and_dark() {
             ("/usage", ".usage-table tbody tr"),
             ("/workers", ".worker-card"),
             ("/settings/engines", ".engine-head"),
-            ("/settings/account", ".choice"),
+            ("/settings/look", ".choice"),
+            ("/settings/account", ".block"),
             ("/settings/devices", ".snippet"),
             ("/settings/keys", ".key-row"),
             ("/settings/storage", ".share-bar"),

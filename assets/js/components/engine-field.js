@@ -2,6 +2,8 @@
 import { h, replace, uid } from '../dom.js';
 import { has, t } from '../strings.js';
 import * as api from '../api.js';
+import { sentence } from '../format.js';
+import { copyButton } from './copy.js';
 import { field, select } from './field.js';
 
 /** Whether a turn given to it has a chance. */
@@ -16,6 +18,16 @@ export function engineWords(engine) {
   const key = `settings.kind.${engine.name === 'local' ? 'local' : engine.kind}`;
   return has(key) ? t(key) : '';
 }
+
+/** What mends an engine: a sentence in which each command, between backticks, can be copied. */
+export const fixOf = (engine) =>
+  h(
+    'p',
+    { class: 'engine-fix' },
+    sentence(engine.fix)
+      .split('`')
+      .map((part, i) => (i % 2 ? [h('code', null, part), copyButton(() => part)] : part)),
+  );
 
 /**
  * A field that can be used at once; what was found comes in when it is known.
@@ -74,5 +86,5 @@ function hintOf(name, engine, engines) {
   }
   if (!engine) return null;
   if (isReady(engine)) return [engineWords(engine), engine.version].filter(Boolean).join(' ');
-  return [engine.why_not, engine.fix && [' ', t('workers.engineFix'), ' ', h('code', null, engine.fix)]];
+  return [engine.why_not, engine.fix && fixOf(engine)];
 }

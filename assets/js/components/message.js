@@ -219,7 +219,10 @@ function facts(message, execution) {
   ].filter(Boolean);
 }
 
-/** Why this one answered, in few words; the sentence is in its title. With nobody to choose among there is nothing to say. */
+/**
+ * Why this one answered, in few words; the sentence is in its title. Nothing where that is what one expects: nobody was
+ * meant, or whoever answered before goes on.
+ */
 function because(execution) {
   const key = `chat.because.${execution?.routing}`;
   if (store.workers.size === 0 || !has(key)) return null;

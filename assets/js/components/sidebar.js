@@ -37,7 +37,7 @@ export function sidebar() {
   attachMenu(account, () =>
     [
     themeChoice(),
-    { label: t('nav.settings'), icon: 'settings', run: () => navigate('/settings/account') },
+    { label: t('nav.settings'), icon: 'settings', run: () => navigate('/settings') },
     canNotify() && {
       label: t(isNotifying() ? 'notify.off' : 'notify.on'),
       icon: 'bell',

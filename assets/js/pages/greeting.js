@@ -4,8 +4,7 @@ import { t } from '../strings.js';
 import * as api from '../api.js';
 import { store } from '../store.js';
 import { avatar } from '../components/avatar.js';
-import { copyButton } from '../components/copy.js';
-import { engineState, isReady } from '../components/engine-field.js';
+import { engineState, fixOf, isReady } from '../components/engine-field.js';
 import { stateBadge } from '../components/status.js';
 import { icon, skepMark } from '../icons.js';
 import { workerDialog } from './worker-dialog.js';
@@ -52,8 +51,7 @@ function welcome() {
 
 function found(engines) {
   const thinking = engines.filter((engine) => isReady(engine) && engine.kind !== 'builtin');
-  // Another way to the same program is not told.
-  const absent = engines.filter((e) => engineState(e) === 'missing' && e.kind !== 'acp').map((e) => e.name);
+  const absent = engines.filter((engine) => engineState(engine) === 'missing').map((engine) => engine.name);
   const signedOut = engines.find((engine) => engineState(engine) === 'signedOut');
   const missing =
     engines.find((engine) => engine.name === 'claude' && engine.fix) ?? engines.find((engine) => engine.fix);
@@ -96,12 +94,7 @@ function fixNext(key, engine) {
   if (!engine?.fix) return h('p', null, t('welcome.plain'));
   return [
     h('p', null, t(key, { name: engine.name })),
-    h(
-      'div',
-      { class: 'snippet' },
-      h('pre', { tabindex: 0 }, h('code', null, engine.fix)),
-      copyButton(() => engine.fix),
-    ),
+    fixOf(engine),
     h('p', { class: 'small' }, h('a', { href: '/settings/engines', data: { route: '' } }, t('welcome.others'))),
   ];
 }

@@ -4,6 +4,7 @@ import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { pageHead } from '../components/page-head.js';
 import { enginesSection } from './settings/engines.js';
+import { lookSection } from './settings/look.js';
 import { accountSection } from './settings/account.js';
 import { keysSection } from './settings/keys.js';
 import { devicesSection } from './settings/devices.js';
@@ -14,6 +15,7 @@ import { aboutSection } from './settings/about.js';
 
 const SECTIONS = {
   engines: { glyph: 'terminal', make: enginesSection },
+  look: { glyph: 'moon', make: lookSection },
   account: { glyph: 'key', make: accountSection },
   devices: { glyph: 'phone', make: devicesSection },
   keys: { glyph: 'tool', make: keysSection },

@@ -115,7 +115,10 @@ impl HttpEngine {
                 None => {
                     status.found = false;
                     status.why_not = Some(self.nobody_answers());
-                    status.fix = Some("ollama serve, or llama-server -m MODEL --jinja".to_owned());
+                    status.fix = Some(
+                        "start one: run `ollama serve`, or `llama-server -m MODEL --jinja`"
+                            .to_owned(),
+                    );
                 }
             }
             return status;
@@ -154,7 +157,7 @@ impl HttpEngine {
                 self.parts.keys.join(name).display()
             ),
             None => format!(
-                "name a key: key = \"NAME\" in [engines.{}]",
+                "name a key: `key = \"NAME\"` in [engines.{}]",
                 self.settings.name
             ),
         }

@@ -1,12 +1,11 @@
 /** The engines on this machine, and the one thing that mends each that cannot be used. */
 import { h } from '../../dom.js';
 import { t } from '../../strings.js';
-import { icon } from '../../icons.js';
 import * as api from '../../api.js';
-import { engineState, engineWords, isReady } from '../../components/engine-field.js';
+import { engineState, engineWords, fixOf, isReady } from '../../components/engine-field.js';
 import { stateBadge } from '../../components/status.js';
 import { actionButton } from '../../components/dialog.js';
-import { fetched, facts, snippet } from './parts.js';
+import { fetched, facts } from './parts.js';
 
 const MODELS_SHOWN_MAX = 6;
 
@@ -63,8 +62,7 @@ function engineCard(engine) {
     ),
     about && h('p', { class: 'muted block-lead' }, about),
     !isReady(engine) && engine.why_not && h('p', null, engine.why_not),
-    engine.fix && h('p', { class: 'engine-fix' }, icon('tool'), t('settings.engine.fix')),
-    engine.fix && snippet(engine.fix),
+    engine.fix && fixOf(engine),
     known.length > 0 && facts(known),
   );
 }
