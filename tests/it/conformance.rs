@@ -9,12 +9,12 @@ use crate::support::{TestServer, contract};
 enum Kept {
     /// By these tests: of a file beside this one, or of one that is named from the root.
     By(&'static [&'static str]),
-    /// Not yet: what is missing.
-    Pending(&'static str),
+    /// Not at all yet: there is nothing at this path but a 404, which [`what_is_not_served_says_so`] holds. Why.
+    NotServed(&'static str, &'static str),
     /// It asks nothing of a server: why.
     Beside(&'static str),
 }
-use Kept::{Beside, By, Pending};
+use Kept::{Beside, By, NotServed};
 
 /// A section, a sentence in short, how it was read where that was not plain, and what keeps it.
 type Line = (&'static str, &'static str, &'static str, Kept);
@@ -387,7 +387,7 @@ const CONVENTIONS: &[Line] = &[
         "Rate limits",
         "/api/knowledge/* 30/min, burst 60",
         "",
-        Pending("there are no knowledge bases"),
+        NotServed("/api/knowledge", "there are no knowledge bases"),
     ),
     (
         "Rate limits",
@@ -399,7 +399,7 @@ const CONVENTIONS: &[Line] = &[
         "Rate limits",
         "/api/automation/webhook/* 600/min, burst 1200",
         "",
-        Pending("there is no automation"),
+        NotServed("/api/automation/webhook", "there is no automation"),
     ),
     (
         "Rate limits",
@@ -504,7 +504,8 @@ const CONVENTIONS: &[Line] = &[
         "families",
         "/api/knowledge",
         "",
-        Pending(
+        NotServed(
+            "/api/knowledge",
             "there are no knowledge bases: nothing reads, cuts and finds documents yet; agents keep their ids",
         ),
     ),
@@ -512,7 +513,8 @@ const CONVENTIONS: &[Line] = &[
         "families",
         "/api/automation",
         "",
-        Pending(
+        NotServed(
+            "/api/automation",
             "there is no automation: tasks start workers when they are due, and nothing else does",
         ),
     ),
@@ -522,7 +524,6 @@ const CONVENTIONS: &[Line] = &[
 #[test]
 fn every_sentence_names_its_tests() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pending = Vec::new();
     for (document, lines) in [("OpenBee", ENDPOINTS), ("Bee Flow", CONVENTIONS)] {
         for (section, sentence, reading, kept) in lines {
             let line = format!("{document}, {section}: {sentence}");
@@ -544,12 +545,45 @@ fn every_sentence_names_its_tests() {
                         assert!(attributes.contains("test"), "{line}: {test} is no test");
                     }
                 }
-                Pending(missing) => pending.push(format!("{line} -- {missing}")),
+                NotServed(path, why) => assert!(path.starts_with('/') && !why.is_empty(), "{line}"),
                 Beside(why) => assert!(!why.is_empty() && reading.is_empty(), "{line}"),
             }
         }
     }
-    println!("{} sentences wait:\n{}", pending.len(), pending.join("\n"));
+}
+
+/// What is part of the contract and not served is 404 like any path that is not there, whatever is asked of it, and is in
+/// no document: a client sees at once that it cannot count on it.
+#[tokio::test]
+async fn what_is_not_served_says_so() {
+    use crate::support::Method::{Delete, Get, Patch, Post};
+    let server = TestServer::start().await;
+    let user = server.log_in().await;
+    let mut paths: Vec<&str> = [ENDPOINTS, CONVENTIONS]
+        .iter()
+        .flat_map(|lines| lines.iter())
+        .filter_map(|(.., kept)| match kept {
+            NotServed(path, _) => Some(*path),
+            _ => None,
+        })
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        let documented = contract::document()["paths"].as_object().unwrap().keys();
+        let served: Vec<_> = documented.filter(|known| known.starts_with(path)).collect();
+        assert!(served.is_empty(), "{served:?} is served: name its tests");
+        for path in [
+            path.to_owned(),
+            format!("{path}/019ac0de-0000-7000-8000-000000000001"),
+        ] {
+            user.get(&path).await.refused(404, "not_found");
+            for method in [Get, Post, Patch, Delete] {
+                let call = user.call(method, &path).json(&serde_json::json!({}));
+                call.send().await.refused(404, "not_found");
+            }
+        }
+    }
 }
 
 #[test]
