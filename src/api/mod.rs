@@ -367,7 +367,7 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             )
             .answers::<v1::ChatCompletion>(200)
             .streams(v1::events)
-            .refuses(&[NotFound, Conflict, Held, UpstreamUnavailable]),
+            .refuses(&[NotFound, Conflict, Held, TierLimit, UpstreamUnavailable]),
         get("/api/memory", memory::list_memory)
             .query::<String>("scope", "Only `global`, `worker:<id>` or `session:<id>`")
             .lists::<memory::MemoryView>(),

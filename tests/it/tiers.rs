@@ -31,6 +31,23 @@ async fn tools_make_no_more_than_the_tier_allows() {
     }
 }
 
+/// A chat is one, whoever's words it is made in.
+#[tokio::test]
+async fn a_conversation_of_openais_clients_counts_as_a_chat() {
+    let server = TestServer::with(TIER).await;
+    let user = server.log_in().await;
+    let said = json!([{ "role": "user", "content": "help" }]);
+    let mut asked = json!({ "model": "bee", "messages": said });
+    let completions = "/v1/chat/completions";
+    let answer = user.post(completions, &asked).await.expect(200).json();
+    let refused = user.post(completions, &asked).await;
+    let body = refused.refused(402, "tier_limit");
+    assert_eq!(body["error"]["details"]["resource"], "sessions", "{body}");
+    // The one that is there goes on.
+    asked["metadata"] = json!({ "session_id": answer["session_id"] });
+    user.post(completions, &asked).await.expect(200);
+}
+
 #[tokio::test]
 async fn one_too_many_is_402_and_says_why() {
     let server = TestServer::with(TIER).await;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::caller::require;
 use super::super::error::{held, shutting_down};
 use super::super::sessions;
+use super::super::submit::submit_making;
 use super::asked::ChatCompletionRequest;
 use super::chunks::{self, ChatCompletionChunk, ChunkChoice, ChunkDelta};
 use crate::app::App;
@@ -133,7 +134,7 @@ pub async fn create_chat_completion(app: Arc<App>, mut req: Request) -> Result<R
     })?;
     let session_id = match named {
         Some(id) => sessions::find(&app, id)?.id,
-        None => new_session(&app, &asked.last()?).await?,
+        None => new_session(&app, &req, &asked.last()?).await?,
     };
     let execution_id = app.ids.next();
     // Before there is anything to read: nothing is missed.
@@ -178,7 +179,7 @@ pub async fn create_chat_completion(app: Arc<App>, mut req: Request) -> Result<R
     waiting.whole(&req).await
 }
 
-async fn new_session(app: &App, question: &str) -> Result<SessionId, ApiError> {
+async fn new_session(app: &App, req: &Request, question: &str) -> Result<SessionId, ApiError> {
     let line = question.trim().lines().next().unwrap_or_default();
     let create = CreateSession {
         id: app.ids.next(),
@@ -186,7 +187,7 @@ async fn new_session(app: &App, question: &str) -> Result<SessionId, ApiError> {
         worker_id: None,
         at: app.now(),
     };
-    let session = app.journal.submit(create).await?;
+    let session = submit_making(app, req, Some("sessions"), create).await?;
     let patch = SessionPatch {
         archived: Some(true),
         tags: Some(vec![TAG.to_owned()]),
