@@ -299,42 +299,40 @@ pub async fn duplicate_agent(app: Arc<App>, mut req: Request) -> Result<Response
     let id: WorkerId = req.path("agent_id")?;
     let body: Option<NewCopy> = req.json_optional().await?;
     let Agent { worker, profile } = find(&app, id)?;
-    let name = match body.and_then(|body| body.name) {
-        Some(name) => worker_name(&name)?,
-        None => free_name(&app, &worker.name)?,
-    };
     let now = app.now();
-    let copy = Worker {
+    let copy = |name: String| Worker {
         id: app.ids.next(),
         name,
         created_at: now,
         updated_at: now,
-        ..worker
+        ..worker.clone()
     };
-    create(&app, &req, copy, profile).await
+    if let Some(name) = body.and_then(|body| body.name) {
+        return create(&app, &req, copy(worker_name(&name)?), profile).await;
+    }
+    for name in copy_names(&worker.name) {
+        match create(&app, &req, copy(name.clone()), profile.clone()).await {
+            // It is another one's, perhaps since a moment ago.
+            Err(_) if workers::refuse_taken(&app, &name).is_err() => {}
+            made => return made,
+        }
+    }
+    Err(ApiError::conflict(
+        "There are too many copies of it; give this one a name",
+    ))
 }
 
-/// The first of `Name (copy)`, `Name (copy 2)` … that nobody has.
-fn free_name(app: &App, name: &str) -> Result<String, ApiError> {
-    for number in 1..=COPIES_MAX {
+/// `Name (copy)`, `Name (copy 2)` …
+fn copy_names(name: &str) -> impl Iterator<Item = String> + '_ {
+    (1..=COPIES_MAX).map(|number| {
         let suffix = match number {
             1 => " (copy)".to_owned(),
             number => format!(" (copy {number})"),
         };
         let room = WORKER_NAME_CHARS_MAX - suffix.len();
         let stem: String = name.chars().take(room).collect();
-        let candidate = format!("{}{suffix}", stem.trim_end());
-        let taken = app
-            .store
-            .read(|tx| stored::find_by_name(tx, &candidate))?
-            .is_some();
-        if !taken {
-            return Ok(candidate);
-        }
-    }
-    Err(ApiError::conflict(
-        "There are too many copies of it; give this one a name",
-    ))
+        format!("{}{suffix}", stem.trim_end())
+    })
 }
 
 /// A tool of Skep's, as an agent has it. What its engine brings itself is not in the list.

@@ -226,6 +226,26 @@ async fn a_copy_is_an_agent_of_its_own() {
     assert!(copy["name"].as_str().unwrap().ends_with("ü (copy)"));
 }
 
+/// Nobody asked for a name, so nobody is told that it is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_that_are_made_at_once_find_names_of_their_own() {
+    let (_server, user) = start().await;
+    let ada = create(&user, &json!({ "name": "Ada" })).await;
+    let path = format!("{AGENTS}/{}/duplicate", id_of(&ada));
+    let copies: Vec<_> = (0..8)
+        .map(|_| {
+            let (user, path) = (user.clone(), path.clone());
+            tokio::spawn(async move { user.post(&path, &json!({})).await.expect(201).json() })
+        })
+        .collect();
+    let mut names = std::collections::BTreeSet::new();
+    for copy in copies {
+        let copy = copy.await.unwrap();
+        names.insert(copy["name"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(names.len(), 8, "{names:?}");
+}
+
 #[tokio::test]
 async fn a_deleted_agent_is_a_deleted_worker() {
     let (_server, user) = start().await;
