@@ -1,5 +1,6 @@
 //! Whether a running execution may do something: its worker's mode, what was always allowed, or the user.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -86,6 +87,8 @@ struct Desk {
     worker: Option<WorkerId>,
     stop: watch::Receiver<Option<Stop>>,
     waits: Arc<Waits>,
+    /// The log knows that its user could not be asked: an engine in a loop would fill it.
+    has_failed: AtomicBool,
 }
 
 impl Supervisor {
@@ -102,6 +105,7 @@ impl Supervisor {
             worker: execution.worker_id,
             stop,
             waits,
+            has_failed: AtomicBool::new(false),
         }))
     }
 
@@ -123,7 +127,9 @@ impl Decide for Desk {
                 Err(error) => Err(error.into()),
             };
             decided.unwrap_or_else(|error: AskError| {
-                tracing::warn!(execution.id = %self.execution, %error, "a permission could not be asked for");
+                if !self.has_failed.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(execution.id = %self.execution, %error, "a permission could not be asked for; more of this execution are not told of");
+                }
                 Verdict::NotAsked(error.to_string())
             })
         })

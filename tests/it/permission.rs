@@ -547,6 +547,7 @@ async fn a_request_that_waits_when_the_server_dies_is_denied_after_it() {
 mod by_mcp {
     use super::*;
     use crate::agents::Visit;
+    use skep::model::limits::PERMISSIONS_PER_EXECUTION_MAX;
 
     async fn visit(mode: &str) -> (TestServer, User, Visit) {
         let server = TestServer::with(&crate::support::engine::settings()).await;
@@ -618,6 +619,39 @@ mod by_mcp {
             .await;
         assert_eq!(wrong["isError"], true);
         visit.end(&user).await;
+    }
+
+    /// What asks without end is refused, and does not fill the log with it.
+    #[tokio::test]
+    async fn an_engine_that_asks_too_often_is_told_so_and_the_log_once() {
+        let (server, user, visit) = visit("ask").await;
+        let params = json!({ "name": "ask_permission", "arguments": shell() });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..PERMISSIONS_PER_EXECUTION_MAX {
+            waiting.spawn(visit.call(&body).send());
+        }
+        let path = format!("/api/executions/{}/stream", visit.execution);
+        let mut events = user.events(&path, Some(0)).await;
+        for _ in 0..PERMISSIONS_PER_EXECUTION_MAX {
+            events.find(|event| event.is("permission_request")).await;
+        }
+        for _ in 0..3 {
+            let refused = verdict(&visit.tool("ask_permission", shell()).await);
+            assert_eq!(refused["behavior"], "deny");
+            let message = refused["message"].as_str().unwrap();
+            assert!(message.contains("too often"), "{message}");
+        }
+        let cancel = format!("/api/executions/{}/cancel", visit.execution);
+        user.post(&cancel, &json!({})).await.expect(202);
+        while let Some(answer) = waiting.join_next().await {
+            let result = answer.unwrap().expect(200).json();
+            assert_eq!(verdict(&result["result"])["behavior"], "deny");
+        }
+        user.ended(&visit.execution).await;
+        let said = server.stop().await.stderr;
+        let told = said.matches("a permission could not be asked for").count();
+        assert_eq!(told, 1, "{said}");
     }
 
     #[tokio::test]
