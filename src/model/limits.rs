@@ -38,6 +38,8 @@ pub const TAG_CHARS_MAX: usize = 50;
 pub const INSTRUCTION_BYTES_MAX: usize = TRIGGER_BYTES_MAX;
 /// Tasks in all, finished ones included.
 pub const TASKS_MAX: u64 = 10_000;
+/// Tasks that one agent may plan for itself, finished ones included: it leaves room for the others.
+pub const TASKS_OF_AGENT_MAX: u64 = 1000;
 /// A cron expression, bytes.
 pub const CRON_BYTES_MAX: usize = 200;
 /// The time before which a countdown may not be over, milliseconds.

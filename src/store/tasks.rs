@@ -19,6 +19,21 @@ pub fn count(tx: &impl Tx) -> Result<u64, StoreError> {
     Ok(tx.table(TASKS)?.len()?)
 }
 
+/// How many tasks a worker has; `None` is the bee.
+pub fn count_of(tx: &impl Tx, worker: Option<WorkerId>) -> Result<u64, StoreError> {
+    let of_workers = tx.table(TASKS_BY_WORKER)?;
+    let Some(worker) = worker else {
+        return Ok(count(tx)? - of_workers.len()?);
+    };
+    let id = worker.as_u128();
+    let mut count = 0;
+    for row in of_workers.range((id, 0)..=(id, u128::MAX))? {
+        row?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Tasks, newest first.
 pub fn list(tx: &impl Tx, after: Option<Cursor>, limit: usize) -> Result<Page<Task>, StoreError> {
     let table = tx.table(TASKS)?;

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::command::conditional::Resource;
 use crate::command::{CancelTask, CompleteTask, CreateTask, Timing};
-use crate::model::limits::{COUNTDOWN_AT_MAX, COUNTDOWN_MS_MIN, INSTRUCTION_BYTES_MAX};
+use crate::model::limits::{
+    COUNTDOWN_AT_MAX, COUNTDOWN_MS_MIN, INSTRUCTION_BYTES_MAX, TASKS_OF_AGENT_MAX,
+};
 use crate::model::schedule::Schedule;
 use crate::model::text::{free_text, truncated};
 use crate::model::{
@@ -235,6 +237,13 @@ async fn create(cx: &Context, args: Value) -> Result<ToolOutput, ToolError> {
         return Err(ToolError::Denied(
             "a worker plans its own tasks alone; ask another one with ask_worker".to_owned(),
         ));
+    }
+    if cx.authority == Authority::Agent
+        && cx.shared.store.read(|tx| tasks::count_of(tx, worker_id))? >= TASKS_OF_AGENT_MAX
+    {
+        return Err(ToolError::Denied(format!(
+            "there are {TASKS_OF_AGENT_MAX} tasks of this agent, as many as it may plan; the user can delete those that are over"
+        )));
     }
     let session_id = match new.session_id.as_deref() {
         Some(id) => Some(chats::session(cx, Some(id))?),

@@ -579,3 +579,31 @@ async fn a_journal_that_is_closed_is_said_so() {
         "{answer:?}"
     );
 }
+
+/// An agent in a loop leaves room for the tasks of others, which the user may always make.
+#[tokio::test]
+async fn an_agent_plans_so_many_tasks_and_no_more() {
+    use crate::model::limits::TASKS_OF_AGENT_MAX;
+    let mut hive = Hive::open();
+    let made = json!({ "name": "Ada" });
+    hive.call(&staffing::CREATE, made).await.unwrap();
+    let ada = {
+        let found = hive
+            .cx
+            .shared
+            .store
+            .read(|tx| crate::store::workers::find_by_name(tx, "Ada"));
+        found.unwrap()
+    };
+    hive.cx.authority = Authority::Agent;
+    let task = json!({ "instruction": "again", "cron_expr": "0 0 1 1 *" });
+    for worker in [None, ada] {
+        hive.cx.worker_id = worker;
+        for _ in 0..TASKS_OF_AGENT_MAX {
+            hive.call(&tasks::CREATE, task.clone()).await.unwrap();
+        }
+        assert!(denied(hive.call(&tasks::CREATE, task.clone()).await));
+    }
+    hive.cx.authority = Authority::Account;
+    hive.call(&tasks::CREATE, task).await.unwrap();
+}
