@@ -138,6 +138,7 @@ impl Index {
             return Ok(database.clone());
         }
         let path = self.folder.join(FILE);
+        clear_the_way(&self.folder)?;
         make_dir(&self.folder).map_err(|error| IndexError::Io(io::Error::other(error)))?;
         // A damaged redb file may make redb panic; it is as good as one that does not open.
         let trusted = || trusted(&path, self.cache_bytes);
@@ -181,10 +182,30 @@ impl Index {
     pub fn reset(&self) -> Result<(), IndexError> {
         let mut open = self.open();
         *open = None;
-        match fs::remove_file(self.folder.join(FILE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        clear_the_way(&self.folder)?;
+        remove(&self.folder.join(FILE))
+    }
+}
+
+/// The folder's name is Skep's own, and what is in it disposable: something else there would keep search from coming
+/// back for good.
+fn clear_the_way(folder: &Path) -> Result<(), IndexError> {
+    if fs::metadata(folder).is_ok_and(|it| it.is_dir()) || fs::symlink_metadata(folder).is_err() {
+        return Ok(());
+    }
+    tracing::warn!(path = %folder.display(), "this is no directory; it is removed, and the search index made there");
+    remove(folder)
+}
+
+/// Removes what is there, if anything is.
+fn remove(path: &Path) -> Result<(), IndexError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(it) if it.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -195,6 +216,9 @@ fn trusted(path: &Path, cache_bytes: usize) -> Result<Option<Database>, IndexErr
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    if fs::metadata(path)?.is_dir() {
+        return Err(IndexError::Damaged("it is a directory".to_owned()));
+    }
     let database = Database::builder().set_cache_size(cache_bytes).open(path)?;
     let state = read_state(&database)?;
     if state.format != FORMAT {
@@ -209,11 +233,7 @@ fn trusted(path: &Path, cache_bytes: usize) -> Result<Option<Database>, IndexErr
 }
 
 fn create(path: &Path, cache_bytes: usize) -> Result<Database, IndexError> {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error.into());
-    }
+    remove(path)?;
     // redb would make it readable to the group and to others.
     OpenOptions::new()
         .read(true)

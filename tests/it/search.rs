@@ -233,7 +233,7 @@ async fn a_lost_index_is_made_anew_and_a_killed_one_goes_on() {
     let (_, chat) = user.chat_with_engine("Ada", "fake").await;
     user.ask(&chat, "say needle").await;
     assert_eq!(messages(&user, "needle").await.len(), 2);
-    let damages: [Damage; 6] = [
+    let damages: [Damage; 9] = [
         |_| {},
         |file| fs::remove_dir_all(file.parent().unwrap()).unwrap(),
         |file| fs::write(file, "no index at all").unwrap(),
@@ -248,6 +248,19 @@ async fn a_lost_index_is_made_anew_and_a_killed_one_goes_on() {
             let bytes = fs::read(file).unwrap();
             fs::remove_file(file).unwrap();
             fs::write(file, bytes).unwrap();
+        },
+        // Something else in its place.
+        |file| {
+            fs::remove_file(file).unwrap();
+            fs::create_dir_all(file.join("inner")).unwrap();
+        },
+        |file| {
+            fs::remove_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file.parent().unwrap(), "no directory at all").unwrap();
+        },
+        |file| {
+            fs::remove_dir_all(file.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink("/nowhere/at/all", file.parent().unwrap()).unwrap();
         },
     ];
     let mut server = server;
