@@ -8,6 +8,9 @@ use skep::cli::bench::{Asked, Process, Row, Streams, Target};
 use crate::support::Figures;
 use crate::support::peer::{MARK, Peer};
 
+/// Streams that come and go before.
+const WARMING: usize = 5;
+
 pub async fn measure(figures: &Figures) -> io::Result<Vec<Row>> {
     let count = figures.streams(figures.scaled(100, 1_000, 10_000));
     let server = figures.lab.fresh("idle-stream", "").await?;
@@ -30,6 +33,8 @@ async fn kilobytes(
     path: &str,
     count: usize,
 ) -> io::Result<(f64, usize)> {
+    // What the first one brings into memory, code above all, is not a stream's.
+    drop(Streams::open(target, target.get(path), WARMING, MARK).await?);
     process.becomes_idle().await;
     let before = process.resident_mb().unwrap_or_default();
     let (mut streams, _) = Streams::open(target, target.get(path), count, MARK).await?;
