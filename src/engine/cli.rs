@@ -1,6 +1,8 @@
 //! Engines that are command lines: what they have in common.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -164,9 +166,12 @@ pub fn confine(
         return Ok(None);
     };
     let own = (dialect.own)(env);
-    for directory in own.iter().filter(|path| path.extension().is_none()) {
+    for path in &own {
         // As it would itself at its first start; what is not there cannot be granted.
-        let _ = std::fs::create_dir_all(directory);
+        let _ = match path.extension() {
+            None => std::fs::create_dir_all(path),
+            Some(_) => first_settings(path),
+        };
     }
     // Scripts of an interpreter, as settings have them; the words that Skep adds hold what users said.
     let scripts = settings.argv.iter().skip(1).map(PathBuf::from);
@@ -186,6 +191,17 @@ pub fn confine(
         .confine(&needs)
         .map(Some)
         .map_err(|why| EngineError::new("spawn_failed", why))
+}
+
+/// Settings that say nothing, where there are none.
+fn first_settings(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(b"{}\n")
 }
 
 /// The directory that a variable names, or its usual place below the home directory.

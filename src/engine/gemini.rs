@@ -4,6 +4,8 @@
 //! come: the worker's permissions choose its approval mode, and what that does not allow it is not offered at all. It
 //! keeps a session for each directory it works in. Its thoughts are not shown.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::cli::{
@@ -17,7 +19,8 @@ use super::settings::EngineSettings;
 use super::{EngineError, EngineEvent, Turn};
 use crate::execution_log::Stream;
 use crate::model::Usage;
-use crate::tool::Permissions;
+use crate::tool::beneath::{Beneath, RelativePath, read_up_to};
+use crate::tool::{Permissions, ToolError};
 
 /// How to sign in.
 pub const SIGN_IN: &str =
@@ -33,8 +36,12 @@ pub static DIALECT: Dialect = Dialect {
     talk: None,
 };
 
-/// A file of settings that its user's own ones go before.
+/// A file of settings that its user's own ones go before. Since 0.61 it reads one of root's alone, so that what it needs to
+/// know is in the work directory, too, where that is Skep's to write in.
 const DEFAULTS: &str = "GEMINI_CLI_SYSTEM_DEFAULTS_PATH";
+const OF_DIRECTORY: &str = ".gemini/settings.json";
+/// What is read of that file; a longer one is begun anew.
+const SETTINGS_BYTES_MAX: u64 = 256 * 1024;
 
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
     let (program, added) = program(settings, DIALECT.program);
@@ -68,7 +75,15 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     argv.extend_from_slice(added);
 
     let mut env = environment(turn, DIALECT.variables, &settings.env);
-    let defaults = temp_file(turn, "gemini.json", &defaults(turn))?;
+    let defaults = defaults(turn);
+    if is_made_by_skep(turn) {
+        // The option that says so comes too late for these settings.
+        let trusted = "GEMINI_CLI_TRUST_WORKSPACE".to_owned();
+        env.entry(trusted).or_insert_with(|| "true".to_owned());
+        tell_directory(turn, &defaults)
+            .map_err(|error| EngineError::new("spawn_failed", error.to_string()))?;
+    }
+    let defaults = temp_file(turn, "gemini.json", &defaults.to_string())?;
     env.entry(DEFAULTS.to_owned()).or_insert(defaults);
     let mut stdin = prompt(turn);
     // It keeps what it was told at first in its session, so one that goes on is told again only what is new.
@@ -84,7 +99,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
 }
 
 /// Where Skep's tools are, and no update: one that is begun in a run would be killed with it, half done.
-fn defaults(turn: &Turn) -> String {
+fn defaults(turn: &Turn) -> Value {
     let mut defaults =
         json!({ "general": { "enableAutoUpdate": false, "disableAutoUpdate": true } });
     for (name, server) in turn.extra.table("httpUrl") {
@@ -98,7 +113,28 @@ fn defaults(turn: &Turn) -> String {
             "trust": true,
         });
     }
-    defaults.to_string()
+    defaults
+}
+
+fn is_made_by_skep(turn: &Turn) -> bool {
+    let name = match turn.worker_id {
+        Some(id) => id.to_string(),
+        None => "bee".to_owned(),
+    };
+    turn.work_dir.ends_with(Path::new("workers").join(name))
+}
+
+/// Puts the servers in the place of those that a run before this one was told of; what else is there stays.
+fn tell_directory(turn: &Turn, defaults: &Value) -> Result<(), ToolError> {
+    let directory = Beneath::open(&turn.work_dir)?;
+    let path = RelativePath::parse(OF_DIRECTORY)?;
+    let before = directory.file(&path).ok().and_then(|(mut file, _)| {
+        let text = read_up_to(&mut file, SETTINGS_BYTES_MAX, &path).ok()?;
+        serde_json::from_slice::<Value>(&text).ok()
+    });
+    let mut settings = before.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    settings["mcpServers"] = defaults["mcpServers"].clone();
+    directory.replace(&path, settings.to_string().as_bytes())
 }
 
 /// Reads `--output-format=stream-json`.

@@ -95,9 +95,9 @@ impl EngineOptionsPatch {
 fn check_server(name: &str, server: &McpServer) -> Result<(), Invalid> {
     let field = "mcp_servers";
     let refuse = |why: &str| Err(Invalid::new(field, format!("{name:?} {why}")));
-    // A hyphen is no part of a variable, and its token is in one.
-    if !is_word(name) || name.eq_ignore_ascii_case("skep") {
-        return refuse("is no name: letters, digits and _ , not \"skep\"");
+    // A hyphen is no part of a variable, and its token is in one. Agents put a tool's name after its server's.
+    if !is_word(name) || name.to_ascii_lowercase().starts_with("skep") {
+        return refuse("is no name: letters, digits and _ , not skep…");
     }
     words(field, &server.argv)?;
     variables(field, &server.env)?;
@@ -219,6 +219,10 @@ mod tests {
             (
                 "mcp_servers",
                 json!({ "mcp_servers": { "skep": { "argv": ["x"] } } }),
+            ),
+            (
+                "mcp_servers",
+                json!({ "mcp_servers": { "Skep_x": { "argv": ["x"] } } }),
             ),
             ("mcp_servers", json!({ "mcp_servers": { "a": {} } })),
             (

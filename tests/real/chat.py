@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Chats with every real command line through a running Skep, over its API alone.
+"""Chats with every real command line and agent through a running Skep, over its API alone.
 
 Usage: chat.py SKEP ENGINES MODEL_PORT SCRIPTED_PORT
 
-SKEP is the binary, ENGINES the directory of the command lines. For each engine: a turn with the real model and one that
+SKEP is the binary, ENGINES the directory of the command lines. Kinds of engine can follow; without, all are tried. For each engine: a turn with the real model and one that
 goes on with it, a tool call, a stop in mid-reply after which nothing of the engine is left, and at last a server that is
 killed in mid-reply. Standard library only.
 """
@@ -98,19 +98,40 @@ def below(pid):
     return found
 
 
+# Those over the Agent Client Protocol, and how each is started.
+AGENTS = {
+    "opencode-acp": ["opencode", "acp"],
+    # Its own sandbox needs bubblewrap, and it asks for what it does not know to be harmless.
+    "codex-acp": ["codex-acp", "-c", "model=gpt-5.2", "-c", 'sandbox_mode="danger-full-access"',
+                  "-c", 'approval_policy="untrusted"'],
+    "gemini-acp": ["gemini", "--experimental-acp", "--skip-trust", "--model=gemini-2.5-flash"],
+    "claude-code-acp": ["claude-code-acp"],
+}
+KINDS = ["claude", "codex", "opencode", "gemini", *AGENTS]
+# They speak to a model server in a way that llama.cpp does not, or say more than fits a small model.
+SCRIPTED_ALONE = ("gemini", "gemini-acp", "claude-code-acp")
+MODELS = {"claude": "small", "codex": "small", "opencode": "local/small", "opencode-acp": "local/small",
+          "gemini": "gemini-2.5-flash"}
+
+
 def settings(engines, home, model_port, scripted_port):
     lines = []
-    for kind in ("claude", "codex", "opencode"):
+    for kind in KINDS:
         for name, port in (("real", model_port), ("scripted", scripted_port)):
-            base = "http://127.0.0.1:%s" % port
+            base = "http://127.0.0.1:%s" % (scripted_port if kind in SCRIPTED_ALONE else port)
             own = pathlib.Path(home, kind, name)
-            (own / ".config/opencode").mkdir(parents=True)
+            for directory in (".config/opencode", ".gemini"):
+                (own / directory).mkdir(parents=True)
             (own / "instructions.md").write_text("You are brief.")
-            (own / ".config/opencode/opencode.json").write_text(json.dumps({"provider": {"local": {
+            # With an address of its own it does not take the key by itself.
+            (own / ".gemini/settings.json").write_text('{"security":{"auth":{"selectedType":"gemini-api-key"}}}')
+            asks = {"permission": {"bash": "ask", "edit": "ask"}} if kind in AGENTS else {}
+            (own / ".config/opencode/opencode.json").write_text(json.dumps(dict(asks, provider={"local": {
                 "npm": "@ai-sdk/openai-compatible", "options": {"baseURL": base + "/v1", "apiKey": "x"},
-                "models": {"small": {}}}}}))
-            argv = [str(pathlib.Path(engines, kind))]
-            if kind == "codex":
+                "models": {"small": {}}}})))
+            program, *argv = AGENTS.get(kind, [kind])
+            argv = [str(pathlib.Path(engines, program)), *argv]
+            if kind in ("codex", "codex-acp"):
                 provider = {"name": "local", "base_url": base + "/v1", "wire_api": "responses", "env_key": "OPENAI_API_KEY"}
                 table = ",".join("%s=%s" % (key, json.dumps(value)) for key, value in provider.items())
                 argv += ["-c", "model_provider=local", "-c", "model_providers.local={%s}" % table,
@@ -118,10 +139,11 @@ def settings(engines, home, model_port, scripted_port):
             if kind == "claude" and name == "real":
                 argv += ["--tools", "", "--system-prompt", "You are brief."]
             env = {"HOME": str(own), "ANTHROPIC_BASE_URL": base, "ANTHROPIC_API_KEY": "x", "OPENAI_API_KEY": "x",
-                   "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "200", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
-            lines += ["[engines.%s-%s]" % (kind, name), "kind = %s" % json.dumps(kind), "argv = %s" % json.dumps(argv),
-                      "read = %s" % json.dumps([str(own / "instructions.md")]),
-                      "model = %s" % json.dumps("local/small" if kind == "opencode" else "small"),
+                   "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "200", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+                   "GEMINI_API_KEY": "x", "GOOGLE_GEMINI_BASE_URL": base}
+            lines += ["[engines.%s-%s]" % (kind, name), "kind = %s" % json.dumps("acp" if kind in AGENTS else kind),
+                      "argv = %s" % json.dumps(argv), "read = %s" % json.dumps([str(own / "instructions.md")]),
+                      *("model = %s" % json.dumps(model) for model in MODELS.get(kind, "").split()),
                       "env = { %s }" % ", ".join("%s = %s" % (key, json.dumps(value)) for key, value in env.items())]
     return "\n".join(lines) + "\n"
 
@@ -136,20 +158,25 @@ def chat(skep, kind):
     worker = {}
     for name in ("real", "scripted"):
         worker[name] = skep.call("POST", "/api/workers", {
-            "name": "%s %s" % (kind, name), "engine": "%s-%s" % (kind, name), "description": "Says hello."})["id"]
+            "name": "%s %s" % (kind, name), "engine": "%s-%s" % (kind, name), "description": "Says hello.",
+            # They would ask, or not have the tool at all.
+            "permissions": "allow_all" if kind in AGENTS or kind == "gemini" else "allow_edits"})["id"]
     session = skep.call("POST", "/api/local/sessions", {"name": kind})["id"]
 
     first = skep.ask(session, worker["real"], "Say hello.")
     check(kind + ": a real model answers", first["status"] == "completed" and first["result"], first)
     following = skep.ask(session, worker["real"], "Say it again.")
     check(kind + ": the next turn goes on with the same session", following["status"] == "completed"
-          and following["engine_session_id"] == first["engine_session_id"] and first["engine_session_id"], following)
+          and first["engine_session_id"]
+          # Gemini CLI 0.61 does not always find what it keeps of a session; then a fresh one begins.
+          and (following["engine_session_id"] == first["engine_session_id"] or kind == "gemini-acp"), following)
 
     tool = skep.ask(session, worker["scripted"], "TOOL please")
     check(kind + ": a tool is called", tool["result"] == "I call a tool.\n\nThe tool answered.", tool)
     refused = skep.ask(session, worker["scripted"], "DENY please")
     check(kind + ": a refused key fails with what to do",
-          refused["status"] == "failed" and "not_signed_in" in refused["error"], refused)
+          # The protocol of agents has a word for that before a session only.
+          refused["status"] == "failed" and ("not_signed_in" in refused["error"] or kind in AGENTS), refused)
 
     slow = skep.say(session, worker["scripted"], "SLOW please")["execution_id"]
     said = "/api/local/sessions/%s/messages" % session
@@ -186,7 +213,7 @@ def kill_in_mid_reply(skep, kind):
 
 def main():
     binary, engines, model_port, scripted_port = sys.argv[1:5]
-    kinds = sys.argv[5:] or ["claude", "codex", "opencode"]
+    kinds = sys.argv[5:] or KINDS
     with tempfile.TemporaryDirectory() as home:
         text = settings(engines, home, model_port, scripted_port)
         skep = Skep(binary, home + "/data", text)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lets every real command line use Skep's tools, over a running Skep.
+"""Lets every real command line and agent use Skep's tools, over a running Skep.
 
 Usage: tools.py SKEP ENGINES SCRIPTED_PORT [KIND...]
 
@@ -11,12 +11,12 @@ in the worker's name and before its reply. Standard library only.
 import sys
 import tempfile
 
-from chat import Skep, check, settings
+from chat import KINDS, Skep, check, settings
 
 
 def main():
     binary, engines, scripted_port = sys.argv[1:4]
-    kinds = sys.argv[4:] or ["claude", "codex", "opencode"]
+    kinds = sys.argv[4:] or KINDS
     with tempfile.TemporaryDirectory() as home:
         skep = Skep(binary, home + "/data", settings(engines, home, "1", scripted_port))
         try:

@@ -427,9 +427,14 @@ impl Conversation {
             "session/request_permission" => {
                 let call = &params["toolCall"];
                 self.updates.call(call, events);
-                self.updates.show(text_at(call, "/toolCallId"), events);
+                let call_id = text_at(call, "/toolCallId");
+                self.updates.show(call_id, events);
+                let is_own = opening.mcp.is_some() && self.updates.is_own(call_id);
                 self.open_questions.insert(id.to_string(), id.clone());
-                let asked = opening.desk.permission(id, name(call), params);
+                let asked = match is_own {
+                    true => opening.desk.leave_it_to_the_tool(id, &name(call), &params),
+                    false => opening.desk.permission(id, name(call), params),
+                };
                 return self.work.push(asked);
             }
             _ => Failure::new(METHOD_NOT_FOUND, "Skep does not offer this"),

@@ -151,21 +151,7 @@ impl Desk {
             ask.call_id = call["toolCallId"].as_str().map(str::to_owned);
             ask.diff = diff(call);
             let verdict = asker.ask(ask).await;
-            let wanted = match verdict.is_allowed() {
-                // Skep remembers by itself what is always allowed.
-                true => ["allow_once", "allow_always"],
-                false => ["reject_once", "reject_always"],
-            };
-            let options = params["options"].as_array().into_iter().flatten();
-            let options: Vec<&Value> = options.collect();
-            let option = wanted.iter().find_map(|kind| {
-                let of_kind = |option: &&&Value| text_at(option, "/kind") == *kind;
-                options.iter().find(of_kind)?["optionId"].as_str()
-            });
-            let outcome = match option {
-                Some(id) => json!({ "outcome": "selected", "optionId": id }),
-                None => json!({ "outcome": "cancelled" }),
-            };
+            let outcome = outcome(&params, verdict.is_allowed());
             let path = call["locations"][0]["path"].as_str();
             Answer {
                 id,
@@ -176,6 +162,19 @@ impl Desk {
                     .map(PathBuf::from),
             }
         })
+    }
+
+    /// `session/request_permission` for a call of Skep's own tools: they ask for themselves what they have to.
+    pub(super) fn leave_it_to_the_tool(&self, id: Value, name: &str, params: &Value) -> Answered {
+        let answer = Answer {
+            id,
+            result: Ok(json!({ "outcome": outcome(params, true) })),
+            note: Some(format!(
+                "permission for {name}: Skep's own tools ask for themselves"
+            )),
+            granted: None,
+        };
+        Box::pin(std::future::ready(answer))
     }
 
     async fn write_ask(&self, params: &Value) -> Result<Ask, Failure> {
@@ -254,6 +253,25 @@ fn answer(id: Value, result: Result<Value, Failure>) -> Answer {
         result,
         note: None,
         granted: None,
+    }
+}
+
+/// The option that says so, among those that the agent offers.
+fn outcome(params: &Value, is_allowed: bool) -> Value {
+    let wanted = match is_allowed {
+        // Skep remembers by itself what is always allowed.
+        true => ["allow_once", "allow_always"],
+        false => ["reject_once", "reject_always"],
+    };
+    let options = params["options"].as_array().into_iter().flatten();
+    let options: Vec<&Value> = options.collect();
+    let option = wanted.iter().find_map(|kind| {
+        let of_kind = |option: &&&Value| text_at(option, "/kind") == *kind;
+        options.iter().find(of_kind)?["optionId"].as_str()
+    });
+    match option {
+        Some(id) => json!({ "outcome": "selected", "optionId": id }),
+        None => json!({ "outcome": "cancelled" }),
     }
 }
 

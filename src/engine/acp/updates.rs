@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::EngineEvent;
 use super::super::cli::{Reply, number_at, text_at, tool_call, tool_result};
+use super::super::mcp::SERVER_NAME;
 use crate::model::Usage;
 use crate::model::limits::{ENGINE_WORD_BYTES_MAX, TOOL_DETAIL_BYTES_MAX};
 use crate::model::text::truncated;
@@ -36,6 +37,8 @@ struct Call {
     output: String,
     is_shown: bool,
     is_done: bool,
+    /// Whether it is one of Skep's own tools.
+    is_own: bool,
 }
 
 impl Updates {
@@ -77,6 +80,7 @@ impl Updates {
         if call.is_done {
             return;
         }
+        call.is_own |= is_own(update);
         if call.name.is_empty() {
             call.name = name(update);
         }
@@ -119,6 +123,12 @@ impl Updates {
             call.show(id, events);
             self.reply.begin();
         }
+    }
+
+    /// Whether a call is one of Skep's own tools, as far as the agent's program said so, and not its model.
+    pub(super) fn is_own(&self, id: &str) -> bool {
+        let id = truncated(id, ENGINE_WORD_BYTES_MAX);
+        self.calls.get(id).is_some_and(|call| call.is_own)
     }
 
     /// A plan is shown as a call of a tool that only writes it down.
@@ -181,6 +191,24 @@ impl Call {
         let args = if args.is_null() { json!({}) } else { args };
         events.push(tool_call(id, &self.name, args));
     }
+}
+
+/// The protocol has no word for the server of a tool; each agent has its own.
+fn is_own(call: &Value) -> bool {
+    let asked = &call["rawInput"];
+    let is_codexs = asked["server_name"] == SERVER_NAME
+        && text_at(asked, "/request/_meta/codex_approval_kind") == "mcp_tool_call";
+    let is_claudes = text_at(call, "/_meta/claudeCode/toolName")
+        .strip_prefix("mcp__")
+        .and_then(|name| name.strip_prefix(SERVER_NAME))
+        .is_some_and(|rest| rest.starts_with("__"));
+    // The id begins with the tool's name; in the title of another tool the model may have written anything.
+    let is_geminis = text_at(call, "/toolCallId")
+        .strip_prefix("mcp_")
+        .and_then(|name| name.strip_prefix(SERVER_NAME))
+        .is_some_and(|rest| rest.starts_with('_'))
+        && text_at(call, "/title").ends_with(" (skep MCP Server)");
+    is_codexs || is_claudes || is_geminis
 }
 
 /// What a call is called: agents give no tool's name, but a title.
@@ -258,5 +286,49 @@ fn raw(output: &Value) -> String {
             Some(text) => text.to_owned(),
             None => output.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each agent's way to say it, as it was seen; what the model can choose alone is none.
+    #[test]
+    fn skeps_own_tools_are_known_by_what_the_agents_program_says() {
+        let codex = json!({ "server_name": "skep", "request": { "_meta": { "codex_approval_kind": "mcp_tool_call" } } });
+        let meta = |tool: &str| json!({ "toolCallId": "1", "_meta": { "claudeCode": { "toolName": tool } } });
+        let gemini = |id: &str, title: &str| json!({ "toolCallId": id, "title": title });
+        for (call, expected) in [
+            (json!({ "toolCallId": "1", "rawInput": codex }), true),
+            (
+                json!({ "toolCallId": "1", "rawInput": { "server_name": "skep" } }),
+                false,
+            ),
+            (meta("mcp__skep__send_message"), true),
+            (meta("mcp__skeptic__send_message"), false),
+            (meta("Bash"), false),
+            (
+                json!({ "toolCallId": "1", "title": "mcp__skep__send_message" }),
+                false,
+            ),
+            (
+                gemini("mcp_skep_send__mcp_skep_send_1_0", "send (skep MCP Server)"),
+                true,
+            ),
+            (
+                gemini("run_shell_command__1_0", "rm a # (skep MCP Server)"),
+                false,
+            ),
+            (
+                gemini("mcp_skep_send__1_0", "send (other MCP Server)"),
+                false,
+            ),
+        ] {
+            let mut updates = Updates::default();
+            updates.call(&call, &mut Vec::new());
+            let id = text_at(&call, "/toolCallId");
+            assert_eq!(updates.is_own(id), expected, "{call}");
+        }
     }
 }
