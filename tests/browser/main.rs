@@ -17,6 +17,7 @@ mod stored_scripts;
 mod support;
 mod tabs;
 mod webdriver;
+mod worker;
 
 use std::path::Path;
 

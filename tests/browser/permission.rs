@@ -108,6 +108,64 @@ async fn a_request_is_answered_by_keys_alone() {
     browser.has_no_complaints().await;
 }
 
+/// An agent over ACP asks, too; and a key answers also when the chat was left meanwhile, whoever had the focus there.
+#[tokio::test]
+async fn a_key_answers_an_agent_also_after_its_chat_was_left() {
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fake_agent.sh");
+    let engine = format!("[engines.agent]\nkind = \"acp\"\nargv = [\"/bin/sh\", {agent:?}]\n");
+    let server = TestServer::with(&engine).await;
+    let browser = Browser::signed_in(&server).await;
+    let user = someone(&server).await;
+    let ada = json!({ "name": "Ada", "engine": "agent", "permissions": "ask" });
+    let ada = user.worker_with(&ada).await;
+    let (other, chat) = (user.chat_with(&ada).await, user.chat_with(&ada).await);
+    let address = format!("http://{}/chats/{chat}", server.address);
+    browser.go(&address).await;
+    browser.say("may execute").await;
+    browser.until(IN_CARD).await;
+    let card = browser.text(".permission").await;
+    assert!(card.contains("execute"), "{card}");
+    browser.press("1").await;
+    decided(&browser, "allow").await;
+    is_idle(&browser).await;
+
+    for (place, again) in [
+        ("/workers", 0),
+        ("/workers", 1),
+        ("/workers", 2),
+        (&format!("/chats/{other}"), 0),
+    ] {
+        browser.say("may execute").await;
+        browser.until(IN_CARD).await;
+        // Left by a link of the page, and come back to by one, or by the browser's own way.
+        browser.click(&format!("a[href='{place}']")).await;
+        browser
+            .until("!document.querySelector('.permission')")
+            .await;
+        match again {
+            0 => browser.click(&format!("a[href='/chats/{chat}']")).await,
+            1 => drop(browser.read("history.back()").await),
+            _ => browser.go(&address).await,
+        }
+        browser
+            .until("document.querySelector('.permission[data-state=waiting][data-armed]')")
+            .await;
+        browser
+            .until("document.querySelector('.composer-input')")
+            .await;
+        browser.press("1").await;
+        decided(&browser, "allow").await;
+        is_idle(&browser).await;
+        assert_eq!(
+            browser
+                .read("document.querySelector('.composer-input').value")
+                .await,
+            ""
+        );
+    }
+    browser.has_no_complaints().await;
+}
+
 /// What was asked before a restart is shown as denied, and says why.
 #[tokio::test]
 async fn a_request_that_a_restart_ended_says_so() {

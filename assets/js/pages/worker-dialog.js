@@ -100,11 +100,26 @@ export function workerDialog(worker, { copyOf = null } = {}) {
       h('div', { class: 'form-pair' }, timeout.el, cost.el),
     ),
   );
+  const source = worker ?? copyOf;
+  const isItself = Boolean(worker);
+  let options = null;
+  const optionsBox = h(
+    'details',
+    { class: 'more-fields', on: { toggle: () => optionsBox.open && loadOptions() } },
+    h('summary', null, t('options.title')),
+  );
+  const loadOptions = once(async () => {
+    const { engineOptions } = await import('./engine-options.js');
+    options = await engineOptions(source?.id ?? null, isItself);
+    optionsBox.append(options.el);
+  });
+  // A copy is one of these, too, also where nobody looks at them.
+  if (copyOf && !worker) loadOptions();
 
   formDialog({
     title: worker ? t('workers.editTitle', { name: worker.name }) : t('workers.createTitle'),
     wide: true,
-    body: [name.el, description.el, memory.el, worker && memorySection(`worker:${worker.id}`), advanced],
+    body: [name.el, description.el, memory.el, worker && memorySection(`worker:${worker.id}`), advanced, optionsBox],
     submit: worker ? t('common.save') : t('workers.create'),
     also: t(worker ? 'workers.saveAndTry' : 'workers.createAndTry'),
     async onSubmit(_form, isToBeTried) {
@@ -128,8 +143,18 @@ export function workerDialog(worker, { copyOf = null } = {}) {
         cost.input.focus();
         return false;
       }
+      if (options && !options.check()) {
+        optionsBox.open = true;
+        return false;
+      }
       try {
         saved = await save(worker, body, !isToBeTried);
+        // What follows may fail: then the next try changes it.
+        worker = saved;
+        if (options && !(await options.save(saved.id))) {
+          optionsBox.open = true;
+          return false;
+        }
       } catch (error) {
         if (showFieldErrors(error, fields)) {
           openAround(advanced);
@@ -175,6 +200,17 @@ export function workerDialog(worker, { copyOf = null } = {}) {
     }
     return body;
   }
+}
+
+/** Runs it once; one that failed says so, and is run again. */
+function once(run) {
+  let running = null;
+  return () => {
+    running ??= run().catch((error) => {
+      running = null;
+      toastError(error);
+    });
+  };
 }
 
 async function save(worker, body, isTold) {
