@@ -11,7 +11,6 @@ use rustix::fs::OFlags;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::caller::require;
@@ -22,6 +21,7 @@ pub use crate::attachment::safe_name;
 use crate::attachment::{PARTIAL_PREFIX, media, place};
 use crate::command::{KeepUpload, Uploaded};
 use crate::data_dir::make_dir;
+use crate::disk::{Disk, DiskFile, PRIVATE_FILE_MODE};
 use crate::http::{ApiError, ErrorCode, FileAnswer, Request, Response};
 use crate::journal::SubmitError;
 use crate::journal::error::is_storage_full;
@@ -105,7 +105,7 @@ pub async fn upload_media(app: Arc<App>, mut req: Request) -> Result<Response, A
             continue;
         }
         let name = safe_name(part.file_name().unwrap_or_default());
-        let mut partial = Partial::create(&app.data.incoming())?;
+        let mut partial = Partial::create(&Disk::real(), &app.data.incoming())?;
         while let Some(chunk) = part.chunk().await? {
             partial.write(&chunk).await?;
         }
@@ -183,26 +183,28 @@ impl io::Write for HashWriter<'_> {
 
 /// A file on its way in; dropped before it is kept, it leaves nothing behind.
 struct Partial {
+    disk: Disk,
     path: PathBuf,
-    file: tokio::fs::File,
+    file: DiskFile,
     size: u64,
+    /// What comes next, until it is worth a write.
+    gathered: Vec<u8>,
     sha256: Sha256,
 }
 
+/// What is written at once.
+const WRITE_BYTES: usize = 256 * 1024;
+
 impl Partial {
-    fn create(dir: &Path) -> Result<Self, ApiError> {
+    fn create(disk: &Disk, dir: &Path) -> Result<Self, ApiError> {
         let path = dir.join(format!("{PARTIAL_PREFIX}{}", Uuid::now_v7()));
-        let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(write_error)?;
+        let file = disk.create_new(&path, PRIVATE_FILE_MODE);
         Ok(Self {
+            disk: disk.clone(),
+            file: file.map_err(write_error)?,
             path,
-            file: tokio::fs::File::from_std(file),
             size: 0,
+            gathered: Vec::new(),
             sha256: Sha256::new(),
         })
     }
@@ -210,7 +212,20 @@ impl Partial {
     async fn write(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
         self.size += chunk.len() as u64;
         self.sha256.update(chunk);
-        self.file.write_all(chunk).await.map_err(write_error)
+        self.gathered.extend_from_slice(chunk);
+        match self.gathered.len() >= WRITE_BYTES {
+            true => self.flush().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), ApiError> {
+        let bytes = std::mem::take(&mut self.gathered);
+        let (file, at) = (self.file.clone(), self.size - bytes.len() as u64);
+        let written = blocking(move || file.write_all_at(&bytes, at).map(|()| bytes)).await?;
+        self.gathered = written;
+        self.gathered.clear();
+        Ok(())
     }
 
     /// What tells this upload from another one; the name is the one asked for.
@@ -227,8 +242,9 @@ impl Partial {
         name: &str,
         is_free: impl Fn(&str) -> bool,
     ) -> Result<Media, ApiError> {
-        self.file.flush().await.map_err(write_error)?;
-        self.file.sync_all().await.map_err(write_error)?;
+        self.flush().await?;
+        let file = self.file.clone();
+        blocking(move || file.sync_all()).await?;
         make_dir(dir)?;
         let placed = match place(&self.path, dir, name, &is_free) {
             // An empty directory may have been removed just now.
@@ -239,9 +255,8 @@ impl Partial {
             placed => placed,
         };
         let name = placed.map_err(write_error)?;
-        let dir = dir.to_owned();
-        let synced = tokio::task::spawn_blocking(move || File::open(dir)?.sync_all()).await;
-        synced.map_err(ApiError::internal)?.map_err(write_error)?;
+        let (disk, dir) = (self.disk.clone(), dir.to_owned());
+        blocking(move || disk.sync_dir(&dir)).await?;
         Ok(media(name, self.size))
     }
 }
@@ -249,8 +264,15 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         // Once it is kept there is nothing under this name.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.disk.remove_file(&self.path);
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(ApiError::internal)?.map_err(write_error)
 }
 
 fn write_error(error: io::Error) -> ApiError {
@@ -355,6 +377,37 @@ fn open(dir: &Path, name: &str) -> Option<(File, u64)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// An upload is told of once the disk has it: if it does not, there is an error and no file.
+    #[tokio::test]
+    async fn an_upload_that_is_not_on_disk_is_none() {
+        use crate::disk::faulty::FaultyDisk;
+        use rustix::io::Errno;
+        let faulty = FaultyDisk::new();
+        let home = tempfile::tempdir().unwrap();
+        let dirs: Vec<&Path> = home.path().ancestors().collect();
+        for dir in dirs.into_iter().rev() {
+            faulty.disk().create_dir(dir).unwrap();
+        }
+        let place = home.path().join("chat");
+        let begin = async || {
+            let mut partial = Partial::create(&faulty.disk(), home.path()).unwrap();
+            partial.write(&[b'x'; 1000]).await.unwrap();
+            partial
+        };
+        let partial = begin().await;
+        let bytes = || faulty.paths().iter().find_map(|path| faulty.content(path));
+        faulty.fail_next_sync(Errno::IO);
+        let refused = partial.keep(&place, "a.txt", |_| true).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Internal);
+        assert_eq!(bytes(), None, "the partial file stays");
+        assert!(!place.exists());
+        faulty.set_capacity(Some(WRITE_BYTES as u64 + 1000));
+        let mut partial = begin().await;
+        partial.write(&[b'x'; WRITE_BYTES - 1000]).await.unwrap();
+        let refused = partial.write(&[b'x'; WRITE_BYTES]).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::StorageFull);
+    }
 
     #[test]
     fn a_link_is_no_upload() {
