@@ -38,14 +38,21 @@ impl Search {
             () = self.wanted.notified() => {}
             () = tokio::time::sleep(GATHER) => {}
         }
+        let mut is_told = false;
         loop {
             if let Err(error) = self.clone().catch_up_aside(&closing).await {
-                tracing::warn!(%error, "search does not see what is new until this is mended");
+                if !is_told {
+                    tracing::warn!(%error, "search does not see what is new until this is mended");
+                }
+                is_told = true;
                 tokio::select! {
                     () = closing.cancelled() => return,
+                    // Somebody would like to know whether it is mended.
+                    () = async { tokio::join!(self.wanted.notified(), tokio::time::sleep(GATHER)); } => continue,
                     () = tokio::time::sleep(AFTER_FAILURE) => continue,
                 }
             }
+            is_told = false;
             tokio::select! {
                 () = closing.cancelled() => break,
                 () = self.wanted.notified() => {}
