@@ -31,7 +31,7 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(refusal) => refusal.into(),
             SubmitError::StorageFull => Self::new(
                 ErrorCode::StorageFull,
-                "The disk is full; nothing was lost, and freeing space is enough to go on",
+                "The disk is full; nothing was lost. Delete chats, or make room on the disk, and it goes on by itself",
             )
             .retry_after(RETRY_AFTER_S),
             SubmitError::ReadOnly(_) => Self::new(

@@ -238,6 +238,30 @@ commands! {
     Panic,
 }
 
+impl Command {
+    /// Whether it makes room, or lets somebody in or out who does: a full disk has some room left for that.
+    pub fn is_relief(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateLogin(_)
+                | Self::RevokeLogin(_)
+                | Self::RotateCookie(_)
+                | Self::DeleteApiKey(_)
+                | Self::DeleteWorker(_)
+                | Self::DeleteSession(_)
+                | Self::DeleteMemory(_)
+                | Self::DeleteTask(_)
+                | Self::CancelTask(_)
+                | Self::PauseTask(_)
+                | Self::CancelPending(_)
+                | Self::FinishExecution(_)
+                | Self::PruneExecutions(_)
+                | Self::PruneLogs(_)
+                | Self::PruneUploads(_)
+        )
+    }
+}
+
 /// A command that breaks after it has written, for tests of the writer.
 #[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

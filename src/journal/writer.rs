@@ -29,6 +29,9 @@ pub(super) const PAYLOAD_VERSION: u16 = 1;
 /// come to an end.
 pub const FREE_BYTES_MIN: u64 = 16 << 20;
 
+/// What makes room on a full disk ([`Command::is_relief`]) is taken until there is less than this.
+pub const FREE_BYTES_FOR_RELIEF: u64 = 4 << 20;
+
 /// The wait after which an idle writer makes a checkpoint.
 pub(super) const CHECKPOINT_IDLE: Duration = Duration::from_millis(1_500);
 
@@ -102,6 +105,8 @@ pub(super) struct State {
     /// The journal has records that the tables lack, because redb could not commit.
     tables_are_behind: bool,
     snapshot_running: bool,
+    /// The disk had as much room as any change needs when the last batch was looked at.
+    has_room: bool,
     /// Who waits for a snapshot that is begun after they asked, and for whom the running one is.
     purges: Vec<oneshot::Sender<Result<(), SubmitError>>>,
     purging: Vec<oneshot::Sender<Result<(), SubmitError>>>,
@@ -148,6 +153,10 @@ impl Writer {
 
     /// Writes a batch as a whole. `Err` gives it back untouched: one of its commands panicked or the store failed.
     fn write(&mut self, batch: Vec<Pending>, commit: Commit) -> Result<(), (Vec<Pending>, String)> {
+        let batch = self.refuse_what_has_no_room(batch);
+        if batch.is_empty() {
+            return Ok(());
+        }
         if let Err(error) = self.make_ready(&batch) {
             refuse(batch, &error);
             return Ok(());
@@ -256,11 +265,6 @@ impl Writer {
         if let Some(reason) = self.log.failure() {
             return Err(SubmitError::ReadOnly(reason.to_owned()));
         }
-        let free = self.disk.free_bytes(&self.root).unwrap_or(u64::MAX);
-        if free < FREE_BYTES_MIN {
-            self.set_health(Health::StorageFull);
-            return Err(SubmitError::StorageFull);
-        }
         self.settled()?;
         let bytes: usize = batch
             .iter()
@@ -269,8 +273,26 @@ impl Writer {
         self.log
             .reserve(bytes as u64)
             .map_err(|error| self.journal_failed(error))?;
-        self.set_health(Health::Good);
+        if self.state.has_room {
+            self.set_health(Health::Good);
+        }
         Ok(())
+    }
+
+    /// Gives back what there is room for: on a disk that is nearly full, what makes room and whoever comes to make it.
+    fn refuse_what_has_no_room(&mut self, batch: Vec<Pending>) -> Vec<Pending> {
+        let free = self.disk.free_bytes(&self.root).unwrap_or(u64::MAX);
+        self.state.has_room = free >= FREE_BYTES_MIN;
+        if self.state.has_room || self.log.failure().is_some() {
+            return batch;
+        }
+        self.set_health(Health::StorageFull);
+        let fits = |pending: &Pending| {
+            free >= FREE_BYTES_FOR_RELIEF && pending.submission.command.is_relief()
+        };
+        let (relief, rest) = batch.into_iter().partition(fits);
+        refuse(rest, &SubmitError::StorageFull);
+        relief
     }
 
     fn journal_failed(&mut self, error: JournalError) -> SubmitError {

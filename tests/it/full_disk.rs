@@ -23,6 +23,8 @@ fn a_full_disk_loses_nothing_and_goes_on() {
         "writes_are_refused_and_the_rest_goes_on",
         "a_run_whose_log_does_not_fit_is_ended",
         "a_server_stops_and_starts_on_a_full_disk",
+        "what_makes_room_needs_less_of_it",
+        "a_search_index_that_cannot_be_written_harms_nothing_else",
     ] {
         let program = std::env::current_exe().unwrap();
         let mut command = match std::env::var_os(TMPFS_ENV) {
@@ -96,6 +98,14 @@ impl Tmpfs {
         for chunk in [&[0; 64 * 1024][..], &[0]] {
             while file.write_all(chunk).is_ok() {}
         }
+    }
+
+    /// Takes all but so many bytes.
+    fn fill_up_to(&self, left: u64) {
+        let free = rustix::fs::statvfs(&self.path).unwrap();
+        let free = free.f_bavail * free.f_frsize;
+        let bytes = usize::try_from(free - left).unwrap();
+        std::fs::write(self.ballast(), vec![0; bytes]).unwrap();
     }
 
     fn free(&self) {
@@ -244,5 +254,62 @@ async fn a_server_stops_and_starts_on_a_full_disk() {
     let reply = user.ended(&running).await;
     assert_eq!((reply.error(), reply.text()), ("interrupted", "family"));
     assert_eq!(user.ask(&chat, "say next").await.text(), "next");
+    server.stop().await;
+}
+
+/// Whoever wants to make room by deleting must get in, and must be able to delete.
+#[tokio::test]
+#[ignore = "run by the test above, on a disk of its own"]
+async fn what_makes_room_needs_less_of_it() {
+    let disk = Tmpfs::new();
+    let server = disk.start().await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    let large = user.chat().await;
+    let upload = vec![b'x'; 20 << 20];
+    user.upload(&large, "large.bin", &upload).await.expect(200);
+    disk.fill_up_to(8 << 20);
+    try_post(&user, &chat).await.refused(503, "storage_full");
+    assert_eq!(readiness(&server).await, (503, json!("storage_full")));
+    sign_in(&server).await.expect(200);
+    user.delete(&format!("/api/local/sessions/{large}"))
+        .await
+        .expect(200);
+    // Its upload is gone, and that is room enough.
+    assert_eq!(user.ask(&chat, "say more").await.text(), "more");
+    assert_eq!(readiness(&server).await, (200, json!("ready")));
+    server.stop().await;
+}
+
+/// Here the index alone is on the full disk: what is posted, answered and read is not.
+#[tokio::test]
+#[ignore = "run by the test above, on a disk of its own"]
+async fn a_search_index_that_cannot_be_written_harms_nothing_else() {
+    let disk = Tmpfs::new();
+    let stopped = Setup::settings(&settings()).start().await.stop().await;
+    let index = disk.path.join("index");
+    let _ = std::fs::remove_dir_all(&index);
+    std::fs::create_dir(&index).unwrap();
+    let search = stopped.data.join("search");
+    let _ = std::fs::remove_dir_all(&search);
+    std::os::unix::fs::symlink(&index, &search).unwrap();
+    disk.fill();
+    let server = stopped.start().await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    let found = async || user.read("/api/search?q=needle").await;
+    for round in 0..3 {
+        let said = user.ask(&chat, &format!("say needle {round}")).await;
+        assert_eq!(said.text(), format!("needle {round}"));
+        assert_eq!(found().await["indexing"], true);
+    }
+    assert_eq!(user.messages(&chat).await.len(), 6);
+    let told = server.stderr();
+    assert_eq!(told.matches("search does not see").count(), 1, "{told}");
+    disk.free();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while found().await["results"].as_array().unwrap().len() < 6 {
+        assert!(tokio::time::Instant::now() < deadline, "it is not mended");
+    }
     server.stop().await;
 }
