@@ -691,7 +691,7 @@ const en = {
   'settings.purge': 'Deleted things on disk',
   'settings.purgeLead': 'What you deleted leaves the disk with the second snapshot after it, in about two days. This removes it at once.',
   'settings.purgeAction': 'Remove it from disk now',
-  'settings.purgeText': 'Everything that was deleted so far cannot be recovered from this directory afterwards. Writing waits for a moment.',
+  'settings.purgeText': 'Everything that was deleted so far cannot be recovered from this directory afterwards. The executions of deleted chats go, too, with their logs. Writing waits for a moment.',
   'settings.purged': 'What was deleted is gone from disk.',
 
   'settings.backup.title': 'Download a backup',

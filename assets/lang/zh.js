@@ -702,7 +702,7 @@ export default {
   'settings.purge': '磁盘上已删除的内容',
   'settings.purgeLead': '您删除的内容会在其后的第二个快照时（约两天）离开磁盘。此操作立即移除。',
   'settings.purgeAction': '立即从磁盘移除',
-  'settings.purgeText': '此后无法从此目录恢复迄今删除的任何内容。写入会等待片刻。',
+  'settings.purgeText': '此后无法从此目录恢复迄今删除的任何内容。已删除对话的执行及其日志也会一并移除。写入会等待片刻。',
   'settings.purged': '已删除的内容已从磁盘移除。',
 
   'settings.backup.title': '下载备份',

@@ -98,7 +98,9 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
             .query::<bool>("dry_run", "Only tells what would be removed")
             .answers::<crate::retention::Report>(200)
             .refuses(&[Conflict, Held]),
-        post("/api/purge", system::purge).says(200, "purged"),
+        post("/api/purge", system::purge)
+            .says(200, "purged")
+            .refuses(&[Conflict]),
         get("/api/backup", backup::get_backup)
             .scope("admin")
             .feature("backup")

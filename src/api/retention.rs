@@ -16,13 +16,17 @@ pub async fn keep(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
         return Err(held());
     }
     let done = app.keeper.pass(dry_run, req.closing()).await;
-    match done {
-        Ok(report) => Ok(Response::ok(&report)),
-        Err(Error::BackupRuns) => Err(ApiError::conflict(
+    Ok(Response::ok(&done.map_err(refused)?))
+}
+
+/// Why nothing was removed, or no more.
+pub(super) fn refused(error: Error) -> ApiError {
+    match error {
+        Error::BackupRuns => ApiError::conflict(
             "A backup is being taken, or something is being removed already; try again later",
-        )),
-        Err(Error::Store(error)) => Err(error.into()),
-        Err(Error::Submit(error)) => Err(error.into()),
-        Err(Error::Io(error)) => Err(ApiError::internal(error)),
+        ),
+        Error::Store(error) => error.into(),
+        Error::Submit(error) => error.into(),
+        Error::Io(error) => ApiError::internal(error),
     }
 }

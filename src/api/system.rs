@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::caller::require;
+use super::retention;
 use crate::app::App;
 use crate::http::{ApiError, Request, Response};
 
@@ -49,8 +50,12 @@ pub async fn resume(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
 }
 
 /// `POST /api/purge` -- what was deleted is gone from disk, too, when this answers.
+///
+/// The executions of deleted chats go with it, and their logs: what was said there is in both.
 pub async fn purge(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
+    let forgotten = app.keeper.forget(req.closing()).await;
+    forgotten.map_err(retention::refused)?;
     app.journal.purge().await?;
     let search = app.search.clone();
     tokio::task::spawn_blocking(move || search.clear())

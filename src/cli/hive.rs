@@ -155,20 +155,27 @@ impl Stopped {
         if self.data.is_copy() && !dry_run {
             return Err(HiveError::Held);
         }
-        let keeper = Arc::new(Keeper::new(
+        let closing = CancellationToken::new();
+        Ok(self
+            .runtime
+            .block_on(self.keeper().pass(dry_run, &closing))?)
+    }
+
+    fn keeper(&self) -> Arc<Keeper> {
+        Arc::new(Keeper::new(
             self.store.clone(),
             self.journal.clone(),
             self.data.root(),
             self.config.retention.clone(),
             pace(&self.config),
             system_clock,
-        ));
-        let closing = CancellationToken::new();
-        Ok(self.runtime.block_on(keeper.pass(dry_run, &closing))?)
+        ))
     }
 
     /// Removes from disk what was deleted.
     pub fn purge(&self) -> Result<(), HiveError> {
+        let closing = CancellationToken::new();
+        self.runtime.block_on(self.keeper().forget(&closing))?;
         self.runtime.block_on(self.journal.purge())?;
         // Its terms are of what was deleted, too; the next start makes it anew.
         match std::fs::remove_dir_all(self.data.search()) {

@@ -1,4 +1,5 @@
-//! `skep purge`: what was deleted is gone from disk, too, when this ends.
+//! `skep purge`: what was deleted is gone from disk, too, when this ends, with the executions of deleted chats and their
+//! logs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +9,7 @@ use super::control;
 use super::hive::{Hive, HiveError, existing};
 use super::progress::size;
 
-/// Writes a snapshot and removes everything older.
+/// Removes what chats left behind, writes a snapshot and new tables, and removes everything older.
 pub fn purge(data: Option<PathBuf>) -> Result<(), HiveError> {
     let root = existing(data.clone())?;
     let before = files(&root);

@@ -158,13 +158,7 @@ pub fn open(disk: &Disk, data: &DataDir, cache_bytes: usize, now: Millis) -> Res
     } else if reached + 1 < first_seq {
         return Err(Error::Gap { first_seq });
     }
-    let tx = store.begin_write(false)?;
-    let identity = FileIdentity::of(&hive).map_err(io_error("look at", &hive))?;
-    meta::set(&tx, meta::FILE_IDENTITY, &identity)?;
-    meta::set(&tx, meta::APPLIED_SEQ, &reached)?;
-    tx.commit()?;
-    let replayed = replay_from(&store, &log, reached, None)?;
-    checkpoint(&store, &log)?;
+    let replayed = go_on_from(&store, &log, reached)?;
     Ok(Opened {
         store: Arc::new(store),
         log,
@@ -172,6 +166,57 @@ pub fn open(disk: &Disk, data: &DataDir, cache_bytes: usize, now: Millis) -> Res
         rebuilt,
         replayed,
     })
+}
+
+/// Makes the tables of a new file, which hold the journal up to `reached`, those of this hive.
+fn go_on_from(store: &Store, log: &Log, reached: u64) -> Result<u64, Error> {
+    let tx = store.begin_write(false)?;
+    let hive = store.path();
+    let identity = FileIdentity::of(hive).map_err(io_error("look at", hive))?;
+    meta::set(&tx, meta::FILE_IDENTITY, &identity)?;
+    meta::set(&tx, meta::APPLIED_SEQ, &reached)?;
+    tx.commit()?;
+    let replayed = replay_from(store, log, reached, None)?;
+    checkpoint(store, log)?;
+    Ok(replayed)
+}
+
+/// Replaces the file of the tables by a new one, made of the snapshot after record `seq` and of the journal: the free
+/// pages of the old one still hold what was deleted.
+pub(super) fn renew(
+    disk: &Disk,
+    snapshots: &Path,
+    seq: u64,
+    store: &Store,
+    log: &Log,
+) -> Result<(), Error> {
+    let files = snapshot::list(disk, snapshots)?;
+    let snapshot = files.iter().find(|file| file.seq == seq);
+    let Some(snapshot) = snapshot else {
+        return Err(Error::Gap { first_seq: seq + 1 });
+    };
+    let hive = store.path();
+    let new = hive.with_extension("redb.new");
+    remove_if_there(&new)?;
+    let fresh = Store::open(&new, store.cache_bytes())?;
+    load_snapshot(disk, &snapshot.path, &fresh)?;
+    go_on_from(&fresh, log, seq)?;
+    fresh.close();
+    std::fs::rename(&new, hive).map_err(io_error("replace", hive))?;
+    if let Some(dir) = hive.parent() {
+        disk.sync_dir(dir).map_err(io_error("sync", dir))?;
+    }
+    store.reopen()?;
+    remove_if_there(&hive.with_extension("redb.aside"))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io_error("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 type Trusted = (Store, u64, Option<Position>);

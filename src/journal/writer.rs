@@ -463,12 +463,13 @@ impl Writer {
                 if let Err(error) = &pruned {
                     tracing::warn!(%error, "superseded files could not be removed");
                 }
+                let mut forgotten =
+                    pruned.map_err(|error| SubmitError::Internal(error.to_string()));
+                if !purges.is_empty() {
+                    forgotten = forgotten.and_then(|()| self.renew_tables(seq));
+                }
                 for purge in purges {
-                    let answer = pruned
-                        .as_ref()
-                        .map(|_| ())
-                        .map_err(|error| SubmitError::Internal(error.to_string()));
-                    let _ = purge.send(answer);
+                    let _ = purge.send(forgotten.clone());
                 }
             }
             Err(error) => {
@@ -483,6 +484,25 @@ impl Writer {
         }
         if !self.state.purges.is_empty() {
             self.begin_purge();
+        }
+    }
+
+    /// Leaves nothing of what was deleted in the file of the tables, where free pages keep it.
+    fn renew_tables(&mut self, seq: u64) -> Result<(), SubmitError> {
+        self.settled()?;
+        let (disk, snapshots) = (&self.disk, &self.snapshots);
+        match materialise::renew(disk, snapshots, seq, &self.store, &self.log) {
+            Ok(()) => {
+                self.state.dirty_bytes = 0;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the tables could not be written to a new file; the old one may hold what was deleted");
+                // Whichever file is there now, it is caught up with.
+                self.state.tables_are_behind = true;
+                self.catch_up()?;
+                Err(SubmitError::Internal(error.to_string()))
+            }
         }
     }
 

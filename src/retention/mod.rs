@@ -231,6 +231,30 @@ impl Keeper {
         Ok(report)
     }
 
+    /// Removes the executions of chats that were deleted, with their logs: what was said there is in both. Then the files
+    /// that belong to nothing any more.
+    pub async fn forget(self: &Arc<Self>, closing: &CancellationToken) -> Result<(), Error> {
+        let alone = self.files.clone().try_write_owned();
+        let _alone = alone.map_err(|_| Error::BackupRuns)?;
+        let mut walk = Some(None);
+        while let Some(after) = walk {
+            let keeper = self.clone();
+            let (ids, next) =
+                blocking(move || Ok(plan::of_deleted_chats(&keeper.store, after)?)).await?;
+            for ids in ids.chunks(EXECUTIONS_AT_ONCE) {
+                let ids = ids.to_vec();
+                self.journal.submit(PruneExecutions { ids }).await?;
+            }
+            walk = next.map(Some);
+        }
+        let (keeper, closing) = (self.clone(), closing.clone());
+        blocking(move || {
+            let orphans = plan::orphans(&keeper.store, &keeper.root)?;
+            keeper.remove_files(&orphans, &closing)
+        })
+        .await
+    }
+
     fn plan(&self, now: Millis) -> Result<Plan, Error> {
         let max = self.pace.removed_max;
         plan::plan(&self.store, &self.root, &self.retention, now, max)

@@ -8,10 +8,13 @@ use super::files::{self, Found};
 use super::{Error, Removed};
 use crate::config::Retention;
 use crate::model::{ExecutionId, Millis, SessionId};
-use crate::store::{Store, executions, pruned, sessions};
+use crate::store::executions::{Filter, Order};
+use crate::store::{Cursor, Store, StoreError, executions, pruned, sessions};
 
 /// An upload of the last hour may be waiting for its message: however much there is, it stays.
 pub const UPLOAD_GRACE_MS: Millis = 3_600_000;
+/// Executions that are looked at in one read.
+const EXECUTIONS_READ_AT_ONCE: usize = 1000;
 /// The end of a log's name.
 const LOG_SUFFIX: &str = ".log";
 /// And of its index's.
@@ -63,6 +66,49 @@ pub fn plan(
     if retention.uploads_age.before(now).is_some() || retention.uploads_bytes > 0 {
         plan.uploads(store, root, retention, now, max)?;
     }
+    Ok(plan)
+}
+
+/// Of the executions after `after`, those whose chat was deleted, and where to go on.
+pub fn of_deleted_chats(
+    store: &Store,
+    after: Option<Cursor>,
+) -> Result<(Vec<ExecutionId>, Option<Cursor>), StoreError> {
+    store.read(|tx| {
+        let all = Filter::default();
+        let page = executions::list(tx, all, Order::OldestFirst, after, EXECUTIONS_READ_AT_ONCE)?;
+        let mut gone = Vec::new();
+        for execution in page.rows {
+            if let Some(session) = execution.session_id
+                && execution.status.is_final()
+                && sessions::get(tx, session)?.is_none()
+            {
+                gone.push(execution.id);
+            }
+        }
+        Ok((gone, page.next))
+    })
+}
+
+/// The files that belong to nothing any more, all of them.
+pub fn orphans(store: &Store, root: &Path) -> Result<Plan, Error> {
+    let mut plan = Plan::default();
+    files::each(root, "logs", |file| {
+        if let Some(id) = execution_of(&file)
+            && is_log_gone(store, id).map_err(io::Error::other)?
+        {
+            plan.log_files.push((id, file));
+        }
+        Ok(())
+    })?;
+    files::each(root, "uploads", |file| {
+        if let Ok(session) = file.folder.parse::<SessionId>()
+            && is_upload_gone(store, session, &file.name).map_err(io::Error::other)?
+        {
+            plan.upload_files.push((session, file));
+        }
+        Ok(())
+    })?;
     Ok(plan)
 }
 

@@ -165,6 +165,11 @@ impl Store {
         &self.path
     }
 
+    /// Memory that redb may use for its cache.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.cache_bytes
+    }
+
     /// Asks the tables as they are now. Short: never across an await, never a whole table.
     pub fn read<T, E: From<StoreError>>(
         &self,

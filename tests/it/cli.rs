@@ -503,7 +503,7 @@ async fn purge_leaves_nothing_of_what_was_deleted() {
                 .windows(text.len())
                 .any(|window| window == text.as_bytes())
         };
-        walk(&data.join("journal"))
+        walk(data)
             .into_iter()
             .any(|path| finder(fs::read(path).unwrap()))
     };
@@ -523,5 +523,33 @@ async fn purge_leaves_nothing_of_what_was_deleted() {
     assert!(is_on_disk(&stopped.data, "Evaporating"));
     skep(&stopped.data, &["purge"], "").await.expect(0);
     assert!(!is_on_disk(&stopped.data, "Evaporating"));
+    skep(&stopped.data, &["verify"], "").await.expect(0);
+
+    // What was said in a chat is in its executions and their logs, too; those of other chats stay.
+    let server = stopped.start().await;
+    let user = user.at(&server);
+    let gone = user.chat().await;
+    let kept = user.chat().await;
+    let said = user.ask(&gone, "echo Dissolving").await;
+    let other = user.ask(&kept, "echo Remaining").await;
+    user.delete(&format!("/api/local/sessions/{gone}"))
+        .await
+        .expect(200);
+    user.execution(said.execution["id"].as_str().unwrap()).await;
+    assert!(is_on_disk(&server.data, "Dissolving"));
+    skep(&server.data, &["purge"], "").await.expect(0);
+    let path = |execution: &Value| format!("/api/executions/{}", execution["id"].as_str().unwrap());
+    user.get(&path(&said.execution))
+        .await
+        .refused(404, "not_found");
+    user.get(&path(&other.execution)).await.expect(200);
+    assert!(!is_on_disk(&server.data, "Dissolving"));
+    // It goes on from where it was, also after a kill.
+    let after = user.ask(&kept, "echo Further").await;
+    let server = server.kill().await.start().await;
+    let user = user.at(&server);
+    user.get(&path(&after.execution)).await.expect(200);
+    assert_eq!(user.messages(&kept).await.len(), 4);
+    let stopped = server.stop().await;
     skep(&stopped.data, &["verify"], "").await.expect(0);
 }
