@@ -18,6 +18,7 @@ pub mod reader;
 pub mod rebuild;
 mod repair;
 pub mod retention;
+mod rotation;
 
 mod segment;
 pub mod snapshot;
