@@ -1,7 +1,8 @@
 //! Directories that a version wrote, opened by this one. Nobody's hive may be lost to an update.
 //!
 //! `tests/fixtures/data-<format>/` holds `hive.tar.zst`, the directory as it was left, and `manifest.json`, what could be
-//! read from it then. The one of the present format is written anew with
+//! read from it then. `data-1` is what the first version left and stays what it is; a letter tells a later directory of
+//! the same format, which has what was added since. The newest one is written anew with
 //!
 //! ```sh
 //! cargo test --test it golden::write_the_directory_of_this_format -- --ignored
@@ -9,6 +10,8 @@
 //!
 //! which is right after something was *added* to what a hive can hold, and wrong to make these tests green again: when
 //! they are red, a change of a record or a command lacks its version byte and its upgrade on read.
+
+mod live;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,12 +22,15 @@ use serde_json::{Value, json};
 use skep::data_dir::FileIdentity;
 use tempfile::TempDir;
 
+use crate::permission;
 use crate::support::server::PASSWORD;
 use crate::support::user::id_of;
-use crate::support::{Method, Setup, User};
+use crate::support::{Method, PATIENCE, Setup, User, engine};
 
 /// The format of the journal and of every record that this version writes.
 const FORMAT: u32 = 1;
+/// The directory that is written anew.
+const NEWEST: &str = "data-1b";
 /// Of the fixture as it is packed: it is cloned with the code for ever.
 const PACKED_BYTES_MAX: u64 = 200 << 10;
 /// Of a text in the manifest; longer ones are told by their checksum.
@@ -88,8 +94,24 @@ fn unpack(fixture: &Path) -> (Arc<TempDir>, PathBuf) {
 async fn contents(user: &User, data: &Path) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     // The list of keys comes first: using one is noted in it.
-    for path in ["/api/tokens", "/api/bee", "/api/workers", "/api/executions"] {
+    for path in [
+        "/api/tokens",
+        "/api/bee",
+        "/api/workers",
+        "/api/executions",
+        "/api/agents",
+        "/api/tasks",
+        "/api/memory",
+        "/api/usage?by=day",
+        "/api/usage?by=worker",
+        "/api/usage?by=model",
+    ] {
         all.insert(path.to_owned(), read_all(user, path).await);
+    }
+    for worker in all["/api/workers"].as_array().unwrap().clone() {
+        let path = format!("/api/workers/{}/engine", id_of(&worker));
+        let options = user.read(&path).await;
+        all.insert(path, options);
     }
     let mut me = user.read("/api/me").await;
     for of_the_server in ["version", "instance_id", "held"] {
@@ -100,6 +122,11 @@ async fn contents(user: &User, data: &Path) -> BTreeMap<String, Value> {
         let path = format!("/api/executions/{}/logs", id_of(&execution));
         let log = user.get(&path).await.expect(200).text();
         all.insert(path, log.into());
+        let path = format!("/api/executions/{}/permissions", id_of(&execution));
+        let asked = user.read(&path).await;
+        if asked != json!([]) {
+            all.insert(path, asked);
+        }
     }
     let sessions = read_all(user, "/api/local/sessions").await;
     for session in sessions.as_array().unwrap() {
@@ -277,9 +304,23 @@ async fn old_directories_open() {
             );
             let key = manifest["key"].as_str().unwrap();
             user.with_token(key).get("/api/workers").await.expect(200);
+            is_searched(&user).await;
             server.stop().await;
             verify(&home, &data).await;
         }
+    }
+}
+
+/// The index is disposable, so none of these directories has one.
+async fn is_searched(user: &User) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let found = user.read("/api/search?q=poem").await;
+        if found["indexing"] == false {
+            assert_ne!(found["results"], json!([]));
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{found}");
     }
 }
 
@@ -343,13 +384,16 @@ fn the_fixtures_stay_small() {
     }
 }
 
-/// Writes `tests/fixtures/data-<format>`: a hive with something of everything.
+/// Writes the newest of the directories: a hive with something of everything.
 #[tokio::test]
 #[ignore = "writes the fixture; see the head of this file"]
 async fn write_the_directory_of_this_format() {
-    let server = Setup::settings(SETTINGS).start().await;
+    let model = permission::asking_model().await;
+    let settings = [SETTINGS, &model.engine("asking", ""), &engine::settings()].join("\n");
+    let server = Setup::settings(&settings).start().await;
     let user = server.log_in().await;
-    live(&user).await;
+    live::live(&user).await;
+    live::later(&server, &user).await;
     // Until the segment is full, sealed, and followed by a snapshot.
     let long = user.worker("Long", "broken").await;
     let chat = user.chat_with(&long).await;
@@ -365,7 +409,8 @@ async fn write_the_directory_of_this_format() {
         .expect(200);
     assert!(fs::read_dir(server.data.join("journal")).unwrap().count() >= 2);
     // The same again after it, so that records and commands of every kind are read.
-    let key = live(&user).await;
+    let key = live::live(&user).await;
+    live::later(&server, &user).await;
 
     // A run that ends with its server.
     let cut_short = user.worker("Cut short", "slow").await;
@@ -381,7 +426,11 @@ async fn write_the_directory_of_this_format() {
     for of_the_process in ["lock", "control.json"] {
         let _ = fs::remove_file(stopped.data.join(of_the_process));
     }
-    let fixture = fixtures().join(format!("data-{FORMAT}"));
+    // What is disposable and was not there when the format was new: it has to come by itself.
+    let _ = fs::remove_dir_all(stopped.data.join("search"));
+    // The other engines were of this run alone.
+    fs::write(stopped.data.join("skep.toml"), SETTINGS).unwrap();
+    let fixture = fixtures().join(NEWEST);
     fs::create_dir_all(&fixture).unwrap();
     let manifest = json!({ "key": key, "answers": answers });
     let manifest = serde_json::to_string_pretty(&manifest).unwrap() + "\n";
@@ -396,100 +445,4 @@ async fn write_the_directory_of_this_format() {
 fn is_snapshot(entry: std::io::Result<fs::DirEntry>) -> bool {
     let path = entry.unwrap().path();
     path.extension().is_some_and(|end| end == "snap")
-}
-
-/// One of each thing that a hive can hold; an API key of it. What is added to Skep is added here.
-async fn live(user: &User) -> String {
-    let twice = user.read_all("/api/workers").await.len();
-    let name = |name: &str| format!("{name} {twice}");
-    let ada = json!({
-        "name": name("Ada"), "description": "Writes things down", "memory": "Prefers short answers.",
-        "engine": "echo", "model": "small", "timeout_s": 60,
-    });
-    let ada = user.worker_with(&ada).await;
-    let gone = user.worker(&name("Gone"), "echo").await;
-    let path = format!("/api/workers/{gone}?delete_work_dir=true");
-    user.delete(&path).await.expect(200);
-    user.put(
-        "/api/bee",
-        &json!({ "engine": "builtin", "memory": name("Be brief.") }),
-    )
-    .await
-    .expect(200);
-
-    // One execution of each final state; the fifth, an interrupted one, needs a server that dies.
-    let chat = user.chat_with(&ada).await;
-    let uploaded = user
-        .upload(&chat, "a note.txt", b"content")
-        .await
-        .expect(200);
-    let uploaded = json!({ "content": "Look at this", "media_path": uploaded.json()["path"] });
-    let execution = user.send_with(&chat, &uploaded).await;
-    assert_eq!(user.ended(&execution).await.status(), "completed");
-    let events = user.worker(&name("Events"), "events").await;
-    let said = concat!(
-        "{\"type\":\"session\",\"id\":\"s-1\"}\n",
-        "{\"type\":\"tool_call\",\"id\":\"1\",\"name\":\"read\",\"args\":{\"path\":\"a.txt\"}}\n",
-        "{\"type\":\"tool_result\",\"id\":\"1\",\"ok\":true,\"output\":\"content\"}\n",
-        "{\"type\":\"text\",\"text\":\"It says *content*.\"}\n",
-        "{\"type\":\"usage\",\"input_tokens\":10,\"output_tokens\":2,\"cost_usd\":0.25}\n",
-    );
-    let events_chat = user.chat_with(&events).await;
-    assert_eq!(user.ask(&events_chat, said).await.status(), "completed");
-    let broken = user.worker(&name("Broken"), "broken").await;
-    let broken_chat = user.chat_with(&broken).await;
-    let failed = user.ask(&broken_chat, "Write a poem").await;
-    assert_eq!(failed.status(), "failed");
-    let again = format!("/api/executions/{}/retry", id_of(&failed.execution));
-    let again = user.post(&again, &json!({})).await.expect(202).json();
-    user.ended(&id_of(&again)).await;
-    let slow = user.worker(&name("Slow"), "slow").await;
-    let slow_chat = user.chat_with(&slow).await;
-    let running = user.send(&slow_chat, "Take your time").await;
-    let waiting = user.send(&slow_chat, "And this after it").await;
-    user.printed(&running, "so far").await;
-    for execution in [waiting, running] {
-        let path = format!("/api/executions/{execution}/cancel");
-        user.post(&path, &json!({})).await.expect(202);
-        assert_eq!(user.ended(&execution).await.status(), "cancelled");
-    }
-
-    // What is done to chats: an edit, another name, tags, a fresh context, an end.
-    let messages = user.messages(&chat).await;
-    let edit = json!({ "content": "Rather this", "replaces": messages[0]["id"] });
-    let execution = user.send_with(&chat, &edit).await;
-    user.ended(&execution).await;
-    let patch = json!({ "name": "Notes", "pinned": true, "tags": ["kept", "old"], "unread": 0 });
-    user.patch(&format!("/api/local/sessions/{chat}"), &patch)
-        .await
-        .expect(200);
-    user.post(
-        &format!("/api/local/sessions/{slow_chat}/clear"),
-        &json!({}),
-    )
-    .await
-    .expect(200);
-    let patch = json!({ "archived": true });
-    user.patch(&format!("/api/local/sessions/{slow_chat}"), &patch)
-        .await
-        .expect(200);
-    let deleted = user.chat().await;
-    user.ask(&deleted, "help").await;
-    user.delete(&format!("/api/local/sessions/{deleted}"))
-        .await
-        .expect(200);
-    user.put(
-        &format!("/api/workers/{broken}"),
-        &json!({ "memory": "Has no ink." }),
-    )
-    .await
-    .expect(200);
-
-    let key = json!({ "name": name("script"), "scopes": ["read"], "expires_at": null });
-    let revoked = user.post("/api/tokens", &key).await.expect(201).json();
-    user.delete(&format!("/api/tokens/{}", id_of(&revoked)))
-        .await
-        .expect(200);
-    let kept = user.post("/api/tokens", &key).await.expect(201).json();
-    kept["token"].as_str().unwrap().to_owned()
 }
