@@ -607,3 +607,28 @@ async fn an_agent_plans_so_many_tasks_and_no_more() {
     hive.cx.authority = Authority::Account;
     hive.call(&tasks::CREATE, task).await.unwrap();
 }
+
+/// Whoever finds the same due time a second time is refused.
+#[tokio::test]
+async fn a_due_time_is_claimed_once() {
+    use crate::command::RunTask;
+    use crate::journal::SubmitError;
+    use crate::model::Ids;
+    let hive = Hive::open();
+    let task = json!({ "instruction": "again", "cron_expr": "0 0 1 1 *" });
+    let made = hive.call(&tasks::CREATE, task).await.unwrap();
+    let run = || RunTask {
+        id: made.data["id"].as_str().unwrap().parse().unwrap(),
+        due: made.data["next_run_at"].as_u64(),
+        next_run_at: Some(u64::MAX),
+        execution_id: Ids.next(),
+        message_id: Ids.next(),
+        reply_id: Ids.next(),
+        at: 1,
+    };
+    let journal = &hive.cx.shared.journal;
+    let claimed = journal.submit(run()).await.unwrap();
+    assert_eq!(claimed.next_run_at, Some(u64::MAX));
+    let again = journal.submit(run()).await;
+    assert!(matches!(again, Err(SubmitError::Refused(_))), "{again:?}");
+}

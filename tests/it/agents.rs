@@ -140,7 +140,8 @@ async fn an_agents_token_opens_its_tools_alone_and_dies_with_its_execution() {
         .post(&messages, &message)
         .await
         .refused(401, "invalid_token");
-    // Behind the agents' own door is nothing else at all, whoever asks.
+    // Behind the agents' own door is nothing else at all, whoever asks, and nobody asks from elsewhere.
+    assert!(visit.door.ip().is_loopback(), "{}", visit.door);
     for path in ["/api/me", "/", "/healthz"] {
         let answer = raw(visit.door, path, &user.access).await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
