@@ -19,6 +19,33 @@ fn write(cx: &mut Apply<'_>, before: &Task, after: &Task, at: Millis) -> Result<
     cx.emit(None, None, at, EventBody::Task(after.id))
 }
 
+/// Brings a task to another part of its way.
+fn go_to(
+    cx: &mut Apply<'_>,
+    before: &Task,
+    status: TaskStatus,
+    next_run_at: Option<Millis>,
+    at: Millis,
+) -> Result<Task, Rejection> {
+    let after = Task {
+        status,
+        next_run_at,
+        updated_at: at.max(before.updated_at),
+        ..before.clone()
+    };
+    write(cx, before, &after, at)?;
+    Ok(after)
+}
+
+/// Ends a task, also one that would come due again.
+fn end(cx: &mut Apply<'_>, id: TaskId, status: TaskStatus, at: Millis) -> Result<Task, Rejection> {
+    let before = get(cx, id)?;
+    if before.status.is_over() {
+        return Err(Refusal::WrongState("the task is over already").into());
+    }
+    go_to(cx, &before, status, None, at)
+}
+
 fn check_place(
     cx: &Apply<'_>,
     worker: Option<WorkerId>,
@@ -239,14 +266,7 @@ impl Change for PauseTask {
         if before.status == TaskStatus::Paused || before.next_run_at.is_none() {
             return Err(Refusal::WrongState("the task does not wait for a time").into());
         }
-        let after = Task {
-            status: TaskStatus::Paused,
-            next_run_at: None,
-            updated_at: self.at.max(before.updated_at),
-            ..before.clone()
-        };
-        write(cx, &before, &after, self.at)?;
-        Ok(after)
+        go_to(cx, &before, TaskStatus::Paused, None, self.at)
     }
 }
 
@@ -274,14 +294,7 @@ impl Change for ResumeTask {
         } else {
             TaskStatus::Pending
         };
-        let after = Task {
-            status,
-            next_run_at: Some(self.next_run_at),
-            updated_at: self.at.max(before.updated_at),
-            ..before.clone()
-        };
-        write(cx, &before, &after, self.at)?;
-        Ok(after)
+        go_to(cx, &before, status, Some(self.next_run_at), self.at)
     }
 }
 
@@ -306,18 +319,7 @@ impl Change for CancelTask {
     type Outcome = Task;
 
     fn apply(&self, cx: &mut Apply<'_>) -> Result<Task, Rejection> {
-        let before = get(cx, self.id)?;
-        if before.status.is_over() {
-            return Err(Refusal::WrongState("the task is over already").into());
-        }
-        let after = Task {
-            status: TaskStatus::Cancelled,
-            next_run_at: None,
-            updated_at: self.at.max(before.updated_at),
-            ..before.clone()
-        };
-        write(cx, &before, &after, self.at)?;
-        Ok(after)
+        end(cx, self.id, TaskStatus::Cancelled, self.at)
     }
 }
 
@@ -334,18 +336,7 @@ impl Change for CompleteTask {
     type Outcome = Task;
 
     fn apply(&self, cx: &mut Apply<'_>) -> Result<Task, Rejection> {
-        let before = get(cx, self.id)?;
-        if before.status.is_over() {
-            return Err(Refusal::WrongState("the task is over already").into());
-        }
-        let after = Task {
-            status: TaskStatus::Completed,
-            next_run_at: None,
-            updated_at: self.at.max(before.updated_at),
-            ..before.clone()
-        };
-        write(cx, &before, &after, self.at)?;
-        Ok(after)
+        end(cx, self.id, TaskStatus::Completed, self.at)
     }
 }
 
