@@ -1,6 +1,9 @@
 //! A page of a list: read along an index, it never costs more than its rows.
 
-use super::StoreError;
+use redb::{ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+
+use super::{StoreError, Tx, codec};
 
 /// A page: at most `limit` rows, and where the next one starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,32 @@ pub const KEYS_SCANNED_MAX: usize = 10_000;
 
 /// How much one page of large rows holds: a thousand of the longest replies would be 2 GiB.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
+
+/// The rows of a table whose key is their id, newest first.
+pub fn newest_first<T: DeserializeOwned>(
+    tx: &impl Tx,
+    table: TableDefinition<'static, u128, &'static [u8]>,
+    name: &'static str,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<Page<T>, StoreError> {
+    let table = tx.table(table)?;
+    let rows = table
+        .range(..after.map_or(u128::MAX, |cursor| cursor.minor))?
+        .rev();
+    collect(
+        rows.map(|row| {
+            row.map(|(id, value)| (id.value(), value))
+                .map_err(StoreError::from)
+        }),
+        limit,
+        |(id, _)| Cursor {
+            major: 0,
+            minor: *id,
+        },
+        |(_, value)| codec::decode(name, value.value()).map(Some),
+    )
+}
 
 /// Takes at most `limit` rows from `keys`; `load` may skip a key by answering `None`. One key more is looked at, to know
 /// whether there is a next page.

@@ -36,22 +36,7 @@ pub fn count_of(tx: &impl Tx, worker: Option<WorkerId>) -> Result<u64, StoreErro
 
 /// Tasks, newest first.
 pub fn list(tx: &impl Tx, after: Option<Cursor>, limit: usize) -> Result<Page<Task>, StoreError> {
-    let table = tx.table(TASKS)?;
-    let rows = table
-        .range(..after.map_or(u128::MAX, |cursor| cursor.minor))?
-        .rev();
-    page::collect(
-        rows.map(|row| {
-            row.map(|(id, value)| (id.value(), value))
-                .map_err(StoreError::from)
-        }),
-        limit,
-        |(id, _)| Cursor {
-            major: 0,
-            minor: *id,
-        },
-        |(_, value)| codec::decode("tasks", value.value()).map(Some),
-    )
+    page::newest_first(tx, TASKS, "tasks", after, limit)
 }
 
 /// The task that is due first, and when.

@@ -25,22 +25,7 @@ pub fn find_by_name(tx: &impl Tx, name: &str) -> Result<Option<WorkerId>, StoreE
 
 /// Workers, newest first.
 pub fn list(tx: &impl Tx, after: Option<Cursor>, limit: usize) -> Result<Page<Worker>, StoreError> {
-    let table = tx.table(WORKERS)?;
-    let rows = table
-        .range(..after.map_or(u128::MAX, |cursor| cursor.minor))?
-        .rev();
-    page::collect(
-        rows.map(|row| {
-            row.map(|(id, value)| (id.value(), value))
-                .map_err(StoreError::from)
-        }),
-        limit,
-        |(id, _)| Cursor {
-            major: 0,
-            minor: *id,
-        },
-        |(_, value)| codec::decode("workers", value.value()).map(Some),
-    )
+    page::newest_first(tx, WORKERS, "workers", after, limit)
 }
 
 /// How many workers there are.
