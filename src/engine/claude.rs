@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::cli::{
-    Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
-    text_at, tool_call, tool_result,
+    Dialect, Reply, briefing, failure, is_session_id, number_at, options, own_directory, program,
+    prompt, text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
 use super::mcp::{
@@ -83,20 +83,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
             "--permission-prompt-tool=mcp__{SERVER_NAME}__{PERMISSION_TOOL}"
         ));
     }
-    if let Some(model) = &turn.model {
-        argv.push(format!("--model={model}"));
-    }
-    if let Some(session) = &turn.resume {
-        argv.push(format!("--resume={session}"));
-    }
-    // It reads nothing outside its work directory without asking; attachments are elsewhere.
-    let mut directories: Vec<_> = turn.media.iter().filter_map(|path| path.parent()).collect();
-    directories.dedup();
-    argv.extend(
-        directories
-            .into_iter()
-            .map(|directory| format!("--add-dir={}", directory.display())),
-    );
+    argv.extend(options(turn, "--add-dir"));
     argv.extend_from_slice(added);
 
     let mut env = environment(turn, DIALECT.variables, &settings.env);

@@ -238,6 +238,18 @@ pub fn briefing(turn: &Turn) -> String {
     briefing
 }
 
+/// Which model and which session a turn is for, and, by the option `directory`, where its attachments are: such a program
+/// reads nothing outside its work directory without asking.
+pub fn options(turn: &Turn, directory: &str) -> Vec<String> {
+    let model = turn.model.iter().map(|model| format!("--model={model}"));
+    let session = turn.resume.iter().map(|id| format!("--resume={id}"));
+    let mut places: Vec<_> = turn.media.iter().filter_map(|path| path.parent()).collect();
+    places.dedup();
+    let places = places.into_iter();
+    let places = places.map(|place| format!("{directory}={}", place.display()));
+    model.chain(session).chain(places).collect()
+}
+
 /// The message, and where its attachments are.
 pub fn prompt(turn: &Turn) -> String {
     let mut prompt = turn.prompt.clone();

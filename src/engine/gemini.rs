@@ -9,8 +9,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::cli::{
-    Dialect, Reply, briefing, failure, is_session_id, number_at, own_directory, program, prompt,
-    text_at, tool_call, tool_result,
+    Dialect, Reply, briefing, failure, is_session_id, number_at, options, own_directory, program,
+    prompt, text_at, tool_call, tool_result,
 };
 use super::launch::{Launch, environment, temp_file};
 use super::mcp::{SERVER_NAME, TOKEN_VARIABLE, TOOL_TIMEOUT_S, URL_VARIABLE};
@@ -58,20 +58,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         "--skip-trust".to_owned(),
         format!("--approval-mode={mode}"),
     ];
-    if let Some(model) = &turn.model {
-        argv.push(format!("--model={model}"));
-    }
-    if let Some(session) = &turn.resume {
-        argv.push(format!("--resume={session}"));
-    }
-    // It reads nothing outside its work directory; attachments are elsewhere.
-    let mut directories: Vec<_> = turn.media.iter().filter_map(|path| path.parent()).collect();
-    directories.dedup();
-    argv.extend(
-        directories
-            .into_iter()
-            .map(|directory| format!("--include-directories={}", directory.display())),
-    );
+    argv.extend(options(turn, "--include-directories"));
     argv.extend_from_slice(added);
 
     let mut env = environment(turn, DIALECT.variables, &settings.env);
