@@ -1,7 +1,8 @@
 //! Engines: every kind of agent behind one trait.
 //!
 //! Owns how one turn of a chat becomes a stream of [`EngineEvent`]s. Must never know clients, the journal's writer or
-//! HTTP requests; an engine never answers anybody but the supervisor. Start reading at [`Engine`].
+//! HTTP requests; an engine never answers anybody but the supervisor. Start reading at [`Engine`]; what users can do with
+//! engines is told in `README.md` beside this file.
 
 pub mod acp;
 pub mod builtin;

@@ -61,3 +61,46 @@ fn table(rows: &[&Setting]) -> String {
     }
     text
 }
+
+/// The pages that users are told of, and where they are.
+const PAGES: [&str; 3] = ["README.md", "src/engine/README.md", "src/api/README.md"];
+
+/// The heading that a link's `#part` means, as it is made of a heading's text.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
+/// What one page promises to tell on another one stands there.
+#[test]
+fn links_between_the_pages_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut followed = 0;
+    for page in PAGES {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for link in text.split("](").skip(1) {
+            let target = link.split(')').next().unwrap_or_default();
+            if target.contains("://") {
+                continue;
+            }
+            let (file, part) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file {
+                "" => root.join(page),
+                file => root.join(page).parent().unwrap().join(file),
+            };
+            let there = std::fs::read_to_string(&file)
+                .unwrap_or_else(|error| panic!("{page}: {target}: {error}"));
+            let mut headings = there.lines().filter(|line| line.starts_with('#'));
+            assert!(
+                part.is_empty() || headings.any(|heading| anchor(heading) == part),
+                "{page}: {target}"
+            );
+            followed += 1;
+        }
+    }
+    assert!(followed >= 8, "{followed} links were found");
+}
