@@ -54,6 +54,14 @@ export function setText(el, text) {
   if (el.textContent !== text) el.textContent = text;
 }
 
+/** Shows a text that grows at its end without touching what is there, so that a selection in it stays. */
+export function growText(el, text) {
+  const node = el.firstChild;
+  if (el.childNodes.length === 1 && node.nodeType === Node.TEXT_NODE && text.startsWith(node.data)) {
+    if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
+  } else setText(el, text);
+}
+
 /**
  * Sets HTML that the server rendered and sanitised. Never call it with anything but a field named `html`.
  * @param {HTMLElement} el

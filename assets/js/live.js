@@ -151,10 +151,14 @@ export function takeGap(executionId) {
   return true;
 }
 
-/** Keeps the memory of finished replies bounded, oldest out first. */
-export function forgetFinished() {
+/** Keeps the memory of finished replies bounded, oldest out first; their text is in the history, but for the one that just ended. */
+export function forgetFinished(latestId) {
   let finished = 0;
-  for (const entry of live.values()) if (entry.done) finished += 1;
+  for (const [id, entry] of live) {
+    if (!entry.done) continue;
+    finished += 1;
+    if (id !== latestId) Object.assign(entry, { text: '', html: null, htmlChars: 0 });
+  }
   for (const [id, entry] of live) {
     if (finished <= FINISHED_KEPT_MAX) return;
     if (entry.done) {

@@ -291,7 +291,7 @@ export function applyEvent(name, data) {
   if (name === 'usage') applyUsage(data);
   else if (name.startsWith('permission_')) loadExecution(data.execution_id).catch(() => {});
   emit('message', { name, data, sessionId });
-  if (name === 'message') forgetFinished();
+  if (name === 'message') forgetFinished(data.execution_id);
 }
 
 function applyStatus(data) {

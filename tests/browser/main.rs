@@ -6,6 +6,7 @@ mod chats;
 mod conversation;
 mod cross_origin;
 mod docs;
+mod figures;
 mod filled;
 mod language;
 mod log;

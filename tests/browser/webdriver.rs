@@ -51,6 +51,17 @@ pub struct Browser {
 
 impl Browser {
     pub async fn start() -> Self {
+        Self::start_with(json!({ "browser": "ALL" }), json!({})).await
+    }
+
+    /// One that also notes what its threads do, for `threads`.
+    pub async fn traced() -> Self {
+        let logs = json!({ "browser": "ALL", "performance": "ALL" });
+        let about = json!({ "enableNetwork": false, "enablePage": false, "traceCategories": "toplevel,blink.user_timing" });
+        Self::start_with(logs, about).await
+    }
+
+    async fn start_with(logs: Value, traced: Value) -> Self {
         let profile = tempfile::tempdir().expect("a temporary directory");
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -87,10 +98,13 @@ impl Browser {
         if let Some(binary) = BROWSERS.iter().find(|path| Path::new(path).exists()) {
             options["binary"] = json!(binary);
         }
+        if traced["traceCategories"].is_string() {
+            options["perfLoggingPrefs"] = traced;
+        }
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": options,
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:loggingPrefs": logs,
             "timeouts": { "script": PATIENCE.as_millis() as u64, "pageLoad": PATIENCE.as_millis() as u64 },
         } } });
         let mut browser = Self {
@@ -301,15 +315,30 @@ impl Browser {
         let size =
             json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600 });
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        for (command, parameters) in [
-            ("Emulation.setDeviceMetricsOverride", size),
-            ("Emulation.setEmulatedMedia", media),
-        ] {
-            let body = json!({ "cmd": command, "params": parameters });
-            self.command(Method::Post, "/goog/cdp/execute", &body)
-                .await
-                .expect("it looks so");
-        }
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// A command of the browser's own DevTools protocol, for the tab that is driven.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        let done = self.command(Method::Post, "/goog/cdp/execute", &body).await;
+        done.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// Leaves the page, which is when the driver hands out what a traced browser's threads did: trace events.
+    pub async fn threads(&self) -> Vec<Value> {
+        self.go("about:blank").await;
+        let body = json!({ "type": "performance" });
+        let entries = self.command(Method::Post, "/se/log", &body).await;
+        let entries = entries.expect("a traced browser");
+        let said = entries.as_array().expect("a list").iter();
+        said.filter_map(|entry| serde_json::from_str(entry["message"].as_str()?).ok())
+            .map(|mut event: Value| event["message"].take())
+            .filter(|message| message["method"] == "Tracing.dataCollected")
+            .map(|mut message| message["params"].take())
+            .collect()
     }
 
     /// What the page's console holds since it was asked last.

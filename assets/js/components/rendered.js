@@ -1,5 +1,5 @@
 /** The text of a reply: rendered by the server, and what follows its last rendering as it is. Nothing that stays is touched. */
-import { h, setRendered, setText } from '../dom.js';
+import { growText, h, setRendered, setText } from '../dom.js';
 import { decorateCode } from './copy.js';
 
 /** Blocks in which a text that has no rendering yet goes on in the same line. */
@@ -64,14 +64,6 @@ export function rendered() {
       }
     },
   };
-}
-
-/** Shows a text that grows at its end without touching what is there, so that a selection in it stays. */
-function growText(el, text) {
-  const node = el.firstChild;
-  if (el.childNodes.length === 1 && node.nodeType === Node.TEXT_NODE && text.startsWith(node.data)) {
-    if (text.length > node.data.length) node.appendData(text.slice(node.data.length));
-  } else setText(el, text);
 }
 
 const VOID = new Set(['area', 'br', 'col', 'hr', 'img', 'input', 'wbr']);

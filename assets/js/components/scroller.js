@@ -78,10 +78,11 @@ export function scroller(content, { rows, isAtEnd, onTop, onBottom, onJump }) {
     },
     /** Runs `change`, which draws rows and takes others away, without moving what is being read. */
     keepPlace(change) {
+      if (isFollowing) return change();
       const edge = view.getBoundingClientRect().top;
       // A day's line stands above the first message of the day, whichever that is.
       const isAnchor = (el) => !el.classList.contains('day') && el.getBoundingClientRect().bottom > edge;
-      const anchor = isFollowing ? null : [...rows.children].find(isAnchor);
+      const anchor = [...rows.children].find(isAnchor);
       const before = anchor?.getBoundingClientRect().top;
       change();
       if (anchor?.isConnected) view.scrollTop += anchor.getBoundingClientRect().top - before;

@@ -1,5 +1,5 @@
 /** The steps of a run: thinking, tool calls with arguments and output, permission requests. */
-import { h, reconcile, replace, setText } from '../dom.js';
+import { growText, h, reconcile, replace, setText } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { plain } from '../format.js';
@@ -156,7 +156,7 @@ export function steps(executionId) {
       if (live?.thinking) {
         setText(thinkingLabel, isRunning && !live.text ? t('chat.thinking') : t('chat.thought'));
         thinking.classList.toggle('active', isRunning && !live.text);
-        setText(thinkingText, live.thinking);
+        growText(thinkingText, live.thinking);
       }
       const asked = new Map([...(live?.permissions.values() ?? [])].map((p) => [p.call_id, p.decision ?? 'waiting']));
       const list = [...(live?.tools.values() ?? [])].map((tool) => {

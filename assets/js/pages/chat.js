@@ -33,9 +33,9 @@ import { greeting } from './greeting.js';
 import { workerDialog } from './worker-dialog.js';
 
 /** A screen is filled at once; what is above comes as one nears it. */
-const FIRST_MESSAGES = 40;
+const FIRST_MESSAGES = 24;
 const PAGE_MESSAGES = 60;
-const PAGE_EXECUTIONS = 100;
+const PAGE_EXECUTIONS = 50;
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 const ANNOUNCED_CHARS_MAX = 600;
 
@@ -389,16 +389,17 @@ export function chatPage(params, query) {
         const text = message.html ? textOf(message.html) : message.content;
         announce(t('chat.replied', { name: who, text: text.slice(0, ANNOUNCED_CHARS_MAX) }));
       }
+      render();
     } else if (name === 'status' && data.status === 'running') {
       announce(t('chat.replying', { name: workerName(data.worker_id) ?? t('chat.bee') }));
     } else if (name === 'status' && isFinal(data.status)) {
       rows.noteEnded(data.execution_id);
+      render();
     } else if (name === 'deleted') {
       toast(t('chat.deleted'));
       navigate('/');
-      return;
     }
-    render();
+    // What is being written is drawn where it stands, not with all the rest.
   }
 
   function notFound() {
