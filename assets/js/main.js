@@ -3,6 +3,7 @@ import { h, announce } from './dom.js';
 import { t, language } from './strings.js';
 import * as api from './api.js';
 import { on } from './store.js';
+import { below } from './base.js';
 import { syncThemeColor } from './prefs.js';
 import { startKeys } from './keys.js';
 import { startShell } from './shell.js';
@@ -108,3 +109,7 @@ addEventListener('hashchange', () => {
   if (location.hash.startsWith('#code=')) location.reload();
 });
 boot();
+// Once all is there: what is shown when the server is not. Where the browser has no such thing, it shows its own page.
+addEventListener('load', () => {
+  navigator.serviceWorker?.register(below('/background/offline.js'), { scope: below('/') }).catch(() => {});
+});

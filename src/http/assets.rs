@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderValue, VARY,
+    HeaderName, HeaderValue, VARY,
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tokio::sync::OnceCell;
@@ -23,31 +23,52 @@ const BACKGROUND: &str = "background/";
 const BACKGROUND_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; script-src 'self'; connect-src 'self'");
 
+/// How a page of the interface that cannot be reached is shown all the same: by a script for every address.
+const WORKER_SCOPE: HeaderName = HeaderName::from_static("service-worker-allowed");
+
 /// The page that answers to every address of the interface.
 const INDEX: &str = "index.html";
+
+/// What stands before the version in paths that may be kept for ever.
+const VERSIONED: &str = "v-";
 
 /// The files of an embedded folder, compressed once when they are first asked for.
 pub struct Assets {
     files: HashMap<Cow<'static, str>, Asset>,
     reserved: &'static [&'static str],
+    /// Another one when any file is another one.
+    version: String,
 }
 
 impl Assets {
     /// The files of `E`, below `base_path`. Paths under `reserved` (such as `/api`) never fall back to the page.
+    ///
+    /// Pages name scripts and styles by a path that holds the version, and these name each other relative to their own:
+    /// a browser keeps them all, asks only for the page, and has all of the next version at once.
     pub fn of<E: RustEmbed>(reserved: &'static [&'static str], base_path: &str) -> Assets {
-        let asset = |name: Cow<'static, str>| {
-            let mut asset = Asset::new(&name, E::get(&name)?);
-            if name == INDEX {
-                asset.move_below(base_path);
+        let asset =
+            |name: Cow<'static, str>| Some((name.clone(), Asset::new(&name, E::get(&name)?)));
+        let mut files: HashMap<_, _> = E::iter().filter_map(asset).collect();
+        let mut tags: Vec<&str> = files.values().map(|asset| asset.tag.as_str()).collect();
+        tags.sort_unstable();
+        let version = format!("{:08x}", crc32c::crc32c(tags.concat().as_bytes()));
+        for (name, asset) in &mut files {
+            if name.ends_with(".html") {
+                asset.move_below(base_path, &version);
             }
-            Some((name, asset))
-        };
-        let files = E::iter().filter_map(asset).collect();
-        Assets { files, reserved }
+            if name.starts_with(BACKGROUND) {
+                asset.scope = HeaderValue::try_from(format!("{base_path}/")).ok();
+            }
+        }
+        Assets {
+            files,
+            reserved,
+            version,
+        }
     }
 
-    /// The file of a path; for an address of the interface, the page.
-    pub(super) fn find(&self, path: &str) -> Option<&Asset> {
+    /// The file of a path, and whether the path is of this version alone; for an address of the interface, the page.
+    pub(super) fn find(&self, path: &str) -> Option<(&Asset, bool)> {
         let is_reserved = self
             .reserved
             .iter()
@@ -57,6 +78,15 @@ impl Assets {
             return None;
         }
         let name = path.strip_prefix('/')?;
+        // A page that is still open after an update goes on with the files of today.
+        let versioned = name.strip_prefix(VERSIONED);
+        if let Some((version, name)) = versioned.and_then(|rest| rest.split_once('/')) {
+            return Some((self.files.get(name)?, version == self.version));
+        }
+        Some((self.by_name(name)?, false))
+    }
+
+    fn by_name(&self, name: &str) -> Option<&Asset> {
         if let Some(file) = self.files.get(name) {
             return Some(file);
         }
@@ -75,7 +105,8 @@ impl Assets {
 /// One file, in each coding it was asked for in.
 pub(super) struct Asset {
     content_type: HeaderValue,
-    is_background: bool,
+    /// The addresses that a script behind pages may see to.
+    scope: Option<HeaderValue>,
     tag: String,
     bytes: Bytes,
     brotli: OnceCell<Option<Bytes>>,
@@ -93,7 +124,7 @@ impl Asset {
         let hash = file.metadata.sha256_hash();
         Asset {
             content_type: HeaderValue::try_from(text).unwrap_or(octets),
-            is_background: name.starts_with(BACKGROUND),
+            scope: None,
             tag: hash[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
             bytes: match file.data {
                 Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -104,23 +135,30 @@ impl Asset {
         }
     }
 
-    /// Puts the base before the paths that the page names. Scripts find theirs from their own address.
-    fn move_below(&mut self, base_path: &str) {
+    /// Puts the base before the paths that the page names, and the version before those of scripts and styles.
+    fn move_below(&mut self, base_path: &str, version: &str) {
         let Ok(page) = std::str::from_utf8(&self.bytes) else {
             return;
         };
-        if base_path.is_empty() {
-            return;
+        let mut moved = String::with_capacity(page.len() + 8192);
+        let mut parts = page.split("=\"/");
+        moved.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let path = part.split('"').next().unwrap_or_default();
+            moved.push_str("=\"");
+            moved.push_str(base_path);
+            if path.ends_with(".js") || path.ends_with(".css") {
+                moved.push_str(&format!("/{VERSIONED}{version}"));
+            }
+            moved.push('/');
+            moved.push_str(part);
         }
-        let moved = page
-            .replace("href=\"/", &format!("href=\"{base_path}/"))
-            .replace("src=\"/", &format!("src=\"{base_path}/"));
         self.tag = format!("{}-{:08x}", self.tag, crc32c::crc32c(moved.as_bytes()));
         self.bytes = Bytes::from(moved);
     }
 
-    /// The file, or 304. Asked for by its tag (`?v=`), it may be kept for ever; else it is asked after each time.
-    pub(super) async fn answer(&self, asked: &HeaderMap, query: Option<&str>) -> Response {
+    /// The file, or 304. What is asked for by a path of its version may be kept for ever; else it is asked after each time.
+    pub(super) async fn answer(&self, asked: &HeaderMap, is_kept: bool) -> Response {
         let is_text = compression::is_text(&self.content_type);
         let encoded = match Encoding::accepted(asked).filter(|_| is_text) {
             Some(encoding) => self.encoded(encoding).await.map(|bytes| (encoding, bytes)),
@@ -130,8 +168,7 @@ impl Asset {
             Some((encoding, bytes)) => (format!("\"{}-{}\"", self.tag, encoding.name()), bytes),
             None => (format!("\"{}\"", self.tag), &self.bytes),
         };
-        let kept = query.and_then(|query| query.strip_prefix("v=")) == Some(self.tag.as_str());
-        let cache = match kept {
+        let cache = match is_kept {
             true => "public, max-age=31536000, immutable",
             false => "no-cache",
         };
@@ -149,8 +186,9 @@ impl Asset {
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         if !unchanged {
-            if self.is_background {
+            if let Some(scope) = &self.scope {
                 headers.insert(CONTENT_SECURITY_POLICY, BACKGROUND_POLICY);
+                headers.insert(WORKER_SCOPE, scope.clone());
             }
             headers.insert(CONTENT_TYPE, self.content_type.clone());
             if let Some((encoding, _)) = &encoded {

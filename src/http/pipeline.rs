@@ -354,10 +354,10 @@ impl<S: Authenticate> Pipeline<S> {
     ) -> Result<Response, ApiError> {
         let not_found = || ApiError::not_found("path");
         let assets = self.assets.as_ref().ok_or_else(not_found)?;
-        let asset = assets.find(parts.uri.path()).ok_or_else(not_found)?;
+        let (asset, is_kept) = assets.find(parts.uri.path()).ok_or_else(not_found)?;
         *metrics = &self.unrouted.console;
         match parts.method {
-            Method::GET | Method::HEAD => Ok(asset.answer(&parts.headers, parts.uri.query()).await),
+            Method::GET | Method::HEAD => Ok(asset.answer(&parts.headers, is_kept).await),
             _ => other_methods(&parts.method, &[Method::GET, Method::HEAD]),
         }
     }

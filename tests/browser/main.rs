@@ -10,6 +10,7 @@ mod figures;
 mod filled;
 mod language;
 mod log;
+mod offline;
 mod pages;
 mod palette;
 mod permission;

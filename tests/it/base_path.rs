@@ -44,6 +44,13 @@ async fn the_console_and_its_modules_are_below_the_base() {
                 assert!(url.starts_with("/skep/"), "{url}");
                 let asset = server.call(Method::Get, url).send().await.expect(200);
                 assert_ne!(asset.header("content-type"), page.header("content-type"));
+                // Asked for once; the page alone is asked for each time, and names others after an update.
+                let is_kept = asset.header("cache-control").unwrap().contains("immutable");
+                assert_eq!(
+                    is_kept,
+                    url.ends_with(".js") || url.ends_with(".css"),
+                    "{url}"
+                );
                 named += 1;
             }
         }

@@ -33,7 +33,7 @@ export function settingsPage(params) {
   const links = Object.entries(SECTIONS).map(([id, { glyph }]) =>
     h(
       'a',
-      { class: 'settings-link', href: `/settings/${id}`, data: { route: '', section: id } },
+      { class: 'nav-item settings-link', href: `/settings/${id}`, data: { route: '', section: id } },
       icon(glyph),
       h('span', null, t(`settings.${id}`)),
     ),
