@@ -5,7 +5,7 @@
 #   tests/real/run.sh DIR            installs what is missing into DIR (npm, pip; about 15 minutes the first time), then tests
 #   SKEP_RECORD=1 tests/real/run.sh DIR   and keeps what they printed as tests/fixtures/transcripts
 #
-# Needs cargo, node with npm, python3 with venv, a C++ compiler and cmake. About 2 GB of disk and 1 GB of memory.
+# Needs cargo, Chromium, node with npm, python3 with venv, a C++ compiler and cmake. About 2 GB of disk and 1 GB of memory.
 set -eu
 
 directory=${1:?usage: tests/real/run.sh DIR}
@@ -15,9 +15,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 model_port=${MODEL_PORT:-18191}
 scripted_port=${SCRIPTED_PORT:-18192}
 
-if [ ! -x "$directory/node_modules/.bin/codex-acp" ]; then
+if [ ! -x "$directory/node_modules/.bin/claude-code-acp" ]; then
     npm install --prefix "$directory" @anthropic-ai/claude-code @openai/codex opencode-ai \
-        @google/gemini-cli @zed-industries/codex-acp
+        @google/gemini-cli @zed-industries/codex-acp @zed-industries/claude-code-acp playwright-core
     # Where npm does not run install scripts by itself.
     for script in "$directory"/node_modules/@anthropic-ai/claude-code/install.cjs \
         "$directory"/node_modules/opencode-ai/postinstall.mjs; do
@@ -57,7 +57,8 @@ cargo build
 python3 "$here/model.py" target/debug/skep "$model_port"
 python3 "$here/chat.py" target/debug/skep "$directory/node_modules/.bin" "$model_port" "$scripted_port"
 python3 "$here/tools.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port"
-python3 "$here/permissions.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port"
+python3 "$here/permissions.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port" \
+    "$directory/node_modules/playwright-core"
 SKEP_REAL_ENGINES="$directory/node_modules/.bin" SKEP_REAL_MODEL_PORT=$model_port \
     SKEP_SCRIPTED_MODEL_PORT=$scripted_port \
     cargo test --test it real:: -- --ignored --test-threads 1
