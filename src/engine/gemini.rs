@@ -4,6 +4,7 @@
 //! come: the worker's permissions choose its approval mode, and what that does not allow it is not offered at all. It
 //! keeps a session for each directory it works in. Its thoughts are not shown.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -62,6 +63,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     argv.extend_from_slice(added);
 
     let mut env = environment(turn, DIALECT.variables, &settings.env);
+    without_terminal(&mut env);
     let defaults = defaults(turn);
     if is_made_by_skep(turn) {
         // The option that says so comes too late for these settings.
@@ -101,6 +103,12 @@ fn defaults(turn: &Turn) -> Value {
         });
     }
     defaults
+}
+
+/// Confined, it gets no terminal for the commands that it runs: those of its user would be among them.
+pub(super) fn without_terminal(env: &mut BTreeMap<String, String>) {
+    env.entry("GEMINI_PTY_INFO".to_owned())
+        .or_insert_with(|| "child_process".to_owned());
 }
 
 fn is_made_by_skep(turn: &Turn) -> bool {

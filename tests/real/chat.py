@@ -51,6 +51,11 @@ class Skep:
         except urllib.error.HTTPError as error:
             raise SystemExit("%s %s: %s %s" % (method, path, error.code, error.read().decode()))
 
+    def text(self, path):
+        request = urllib.request.Request(self.url + path, headers={"Authorization": "Bearer " + self.token})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.read().decode()
+
     def say(self, session, worker, text):
         return self.call("POST", "/api/local/sessions/%s/messages" % session, {"content": text, "worker_id": worker})
 
@@ -180,7 +185,9 @@ def chat(skep, kind):
           and (following["engine_session_id"] == first["engine_session_id"] or kind == "gemini-acp"), following)
 
     tool = skep.ask(session, worker["scripted"], "TOOL please")
-    check(kind + ": a tool is called", tool["result"] == "I call a tool.\n\nThe tool answered.", tool)
+    log = skep.text("/api/executions/%s/logs" % tool["id"])
+    check(kind + ": a tool is called", tool["result"] == "I call a tool.\n\nThe tool answered."
+          and log.count("from the tool") > log.count("echo from the tool"), log)
     # That one tries for minutes, and says nothing of it.
     word = "BAD" if kind == "claude-code-acp" else "DENY"
     refused = skep.ask(session, worker["scripted"], word + " please")

@@ -114,6 +114,9 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
     for name in ["DISABLE_AUTOUPDATER", "OPENCODE_DISABLE_AUTOUPDATE"] {
         env.entry(name.to_owned()).or_insert_with(|| "1".to_owned());
     }
+    if program(settings) == GEMINI.program {
+        gemini::without_terminal(&mut env);
+    }
     Ok(Launch {
         argv: settings.argv.clone(),
         env,
