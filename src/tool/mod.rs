@@ -287,4 +287,6 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 pub(crate) mod hive;
 #[cfg(test)]
+mod task_tests;
+#[cfg(test)]
 mod tests;
