@@ -6,9 +6,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -94,6 +95,10 @@ impl FileIdentity {
 
 const INSTANCE_FILE: &str = "instance.json";
 const LOCK_FILE: &str = "lock";
+/// How long a lock is waited for that a process held which is gone.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The pause between two tries.
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 /// Under `uploads/`; no chat's id begins with a dot.
 const INCOMING_DIR: &str = ".incoming";
 /// The most that is read of `instance.json` and of the lock.
@@ -278,11 +283,18 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
         .truncate(false)
         .mode(0o600);
     let mut file = options.open(&path).map_err(io_error("open", &path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let deadline = Instant::now() + LOCK_WAIT_MAX;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
+        let _ = file.rewind();
         let _ = (&mut file)
             .take(SMALL_FILE_BYTES_MAX)
             .read_to_string(&mut holder);
+        // A server that died while it started a child leaves the lock to it, until the child is its own program.
+        if is_gone(holder.trim()) && Instant::now() < deadline {
+            std::thread::sleep(LOCK_INTERVAL);
+            continue;
+        }
         let holder = match holder.trim() {
             "" => "another process".to_owned(),
             pid => format!("process {pid}"),
@@ -298,6 +310,12 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "{}", std::process::id()));
     Ok(file)
+}
+
+/// Whether there is no process of this id.
+fn is_gone(pid: &str) -> bool {
+    let pid = pid.parse().ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 fn read_instance(root: &Path) -> Result<Option<Instance>, DataDirError> {
@@ -341,6 +359,24 @@ fn io_error<'a>(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// As after a kill in the moment between `fork` and `exec`.
+    #[test]
+    fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+        let temporary = tempfile::tempdir().unwrap();
+        let held = lock(temporary.path()).unwrap();
+        let path = temporary.path().join(LOCK_FILE);
+        let refused = lock(temporary.path()).unwrap_err();
+        assert!(matches!(refused, DataDirError::InUse { .. }), "{refused}");
+        // No kernel gives this id to anybody.
+        fs::write(path, i32::MAX.to_string()).unwrap();
+        let waiting = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(temporary.path()).map(drop));
+            drop(held);
+            waiting.join().unwrap()
+        });
+        waiting.unwrap();
+    }
 
     #[test]
     fn a_directory_knows_itself_and_its_copy() {
