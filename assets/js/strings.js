@@ -186,7 +186,6 @@ const en = {
   'chat.answerAgain': 'Answer again',
   'chat.because.asked': 'chosen for this message',
   'chat.because.mention': 'named in the message',
-  'chat.because.pinned': 'set for this chat',
   'chat.because.match': 'fits the message best',
   'chat.fresh': 'Start fresh context',
   'chat.freshDone': 'Whoever answers next remembers nothing of what was said before. The messages stay.',

@@ -178,7 +178,6 @@ export default {
   'chat.answerAgain': '重新回答',
   'chat.because.asked': '为此消息选定',
   'chat.because.mention': '消息中点名',
-  'chat.because.pinned': '此对话指定',
   'chat.because.match': '与消息最匹配',
   'chat.fresh': '开始新的上下文',
   'chat.freshDone': '下一个回答者不记得之前说过的话。消息仍会保留。',

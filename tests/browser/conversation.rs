@@ -165,10 +165,6 @@ async fn a_change_is_shown_line_by_line_and_code_wraps() {
             "document.querySelector('.code-block pre') && {FITS}"
         ))
         .await;
-    // Why this one answered.
-    browser
-        .until("document.querySelector('.facts')?.textContent.includes('set for this chat')")
-        .await;
     browser.has_no_complaints().await;
 }
 

@@ -19,7 +19,7 @@ use crate::support::server::{PASSWORD, Setup};
 use crate::webdriver::Browser;
 use crate::{filled, is_idle};
 
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 7;
 const REPLIES: usize = 3;
 const MESSAGES: usize = 10_000;
 /// A thousand pieces of 20 bytes, 200 a second: prose, lists, code and tables, as models write them.
@@ -104,6 +104,11 @@ async fn first_load(server: &TestServer, browser: &Browser) {
         let (mut ready, mut busy, mut longest) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             if !kept {
+                // The page for when the server is away is kept elsewhere.
+                let origin = format!("http://{}", server.address);
+                let all =
+                    json!({ "origin": origin, "storageTypes": "service_workers,cache_storage" });
+                browser.devtools("Storage.clearDataForOrigin", all).await;
                 browser
                     .devtools("Network.clearBrowserCache", json!({}))
                     .await;

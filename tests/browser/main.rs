@@ -8,12 +8,14 @@ mod cross_origin;
 mod docs;
 mod figures;
 mod filled;
+mod keyboard;
 mod language;
 mod log;
 mod offline;
 mod pages;
 mod palette;
 mod permission;
+mod portraits;
 mod stored_scripts;
 #[path = "../it/support/mod.rs"]
 mod support;
@@ -212,6 +214,10 @@ async fn the_bee_answers_for_a_worker_whose_engine_is_missing() {
         .until("[...document.querySelectorAll('.bubble-text')].at(-1).textContent === '@bee help'")
         .await;
     is_idle(&browser).await;
+    // Why this one answered.
+    browser
+        .until("[...document.querySelectorAll('.facts')].at(-1).textContent.includes('named in the message')")
+        .await;
     browser.complains_only_about(&["status of 401"]).await;
 }
 
@@ -310,6 +316,37 @@ async fn a_file_is_attached_and_shown() {
     browser.reload().await;
     browser
         .until("document.querySelector('.message-user .media-image img')?.naturalWidth === 1")
+        .await;
+    browser.has_no_complaints().await;
+}
+
+/// Nothing of a document is fetched before somebody wants to see it.
+#[tokio::test]
+async fn a_pdf_unfolds_in_its_place() {
+    const PDF: &[u8] = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n\
+        3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 90 90]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
+    let server = TestServer::start().await;
+    let file = server.home.path().join("paper.pdf");
+    std::fs::write(&file, PDF).unwrap();
+    let browser = Browser::signed_in(&server).await;
+    attach(&browser, &file).await;
+    browser.say("what is this?").await;
+    browser
+        .until("document.querySelector('.message-user .media-pdf summary')?.textContent.includes('paper.pdf')")
+        .await;
+    is_idle(&browser).await;
+    assert_eq!(
+        browser
+            .read("document.querySelectorAll('iframe').length")
+            .await,
+        0
+    );
+    browser.click(".message-user .media-pdf summary").await;
+    browser
+        .until("document.querySelector('.media-pdf iframe')?.clientHeight > 200")
+        .await;
+    browser
+        .until("performance.getEntriesByType('resource').some((it) => it.initiatorType === 'iframe' && it.responseStatus === 200)")
         .await;
     browser.has_no_complaints().await;
 }

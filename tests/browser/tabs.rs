@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::conversation::someone;
 use crate::support::engine::settings;
+use crate::support::server::PASSWORD;
 use crate::support::{PATIENCE, TestServer, User};
 use crate::webdriver::Browser;
 use crate::{REPLY, is_idle, replied};
@@ -84,6 +85,48 @@ async fn both_tabs_outlive_a_restart() {
     }
     browser.complains_only_about(&["net::ERR_"]).await;
     server.stop().await;
+}
+
+/// Signing out is meant for the browser: the other tab shows nothing more, and the shared stream ends.
+#[tokio::test]
+async fn signing_out_in_one_tab_signs_the_other_out() {
+    const SIGN_IN: &str = "document.querySelector('input[name=password]')";
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let user = someone(&server).await;
+    browser.say("help").await;
+    browser
+        .until("document.querySelectorAll('.message-reply').length === 1")
+        .await;
+    is_idle(&browser).await;
+    let first = browser.tab().await;
+    let second = browser.open_tab(&browser.url().await).await;
+    browser
+        .until("document.querySelectorAll('.message-reply').length === 1")
+        .await;
+    browser.click("button.account").await;
+    browser
+        .click_text(".menu [role=menuitem]", "Sign out")
+        .await;
+    for tab in [&second, &first] {
+        browser.switch_to(tab).await;
+        browser
+            .until(&format!("{SIGN_IN} && !document.querySelector('.message')"))
+            .await;
+    }
+    let none = async {
+        while streams(&user).await != 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let none = tokio::time::timeout(PATIENCE, none).await;
+    none.expect("nobody is told anything any more");
+    browser
+        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
+        .await;
+    browser
+        .until("document.querySelectorAll('.message-reply').length === 1")
+        .await;
 }
 
 /// How many streams are open at the server.

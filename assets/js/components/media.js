@@ -1,4 +1,4 @@
-/** Files of a message: images, sound and video in place, anything else as a card. */
+/** Files of a message: images, sound, video and PDF in place, anything else as a card. */
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
@@ -65,6 +65,9 @@ function mediaItem(item) {
       h('figcaption', null, item.name),
     );
   const label = t(kind === 'pdf' ? 'media.open' : 'media.download', { name: item.name });
+  const size = item.size !== undefined && item.size !== null && h('span', { class: 'small muted' }, bytes(item.size));
+  const about = [icon('file'), h('span', { class: 'file-name' }, item.name), size];
+  if (kind === 'pdf' && navigator.pdfViewerEnabled) return pdf(url, item.name, about, label);
   return h(
     'a',
     {
@@ -73,8 +76,29 @@ function mediaItem(item) {
       title: label,
       ...(kind === 'pdf' ? { target: '_blank', rel: 'noopener' } : { download: item.name }),
     },
-    icon('file'),
-    h('span', { class: 'file-name' }, item.name),
-    item.size !== undefined && item.size !== null && h('span', { class: 'small muted' }, bytes(item.size)),
+    about,
   );
+}
+
+/** A card that unfolds to the pages themselves, which are fetched then. */
+function pdf(url, name, about, label) {
+  const place = h('div', { class: 'pdf-place' });
+  const el = h(
+    'details',
+    {
+      class: 'media-pdf',
+      on: {
+        toggle: () => {
+          if (!el.open || place.firstChild) return;
+          place.append(
+            h('iframe', { src: url, title: name }),
+            h('a', { class: 'small', href: url, target: '_blank', rel: 'noopener' }, label),
+          );
+        },
+      },
+    },
+    h('summary', { class: 'file-card' }, about, h('span', { class: 'chevron' }, icon('right'))),
+    place,
+  );
+  return el;
 }

@@ -221,7 +221,7 @@ function facts(message, execution) {
 
 /**
  * Why this one answered, in few words; the sentence is in its title. Nothing where that is what one expects: nobody was
- * meant, or whoever answered before goes on.
+ * meant, whoever answered before goes on, or the head of the chat says who answers.
  */
 function because(execution) {
   const key = `chat.because.${execution?.routing}`;

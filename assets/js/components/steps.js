@@ -9,14 +9,15 @@ import { permissionCard } from './permission.js';
 /** How many calls of a long run are shown without being asked for. */
 const TOOLS_SHOWN = 3;
 const SHOWN_CHARS_MAX = 20_000;
+// What is searched for says more than where.
 const TARGET_KEYS = [
+  'pattern',
   'file_path',
   'path',
   'file',
   'command',
   'cmd',
   'url',
-  'pattern',
   'query',
   'q',
   'name',
