@@ -24,14 +24,3 @@ pub fn raise() -> Option<u64> {
         }
     }
 }
-
-/// Gives this process, and what it starts, a lower soft limit.
-pub fn lower(soft: u64) {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let lowered = Rlimit {
-        current: Some(soft),
-        maximum,
-    };
-    // Never more than the hard limit, so this is always allowed.
-    let _ = setrlimit(Resource::Nofile, lowered);
-}

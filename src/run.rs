@@ -193,7 +193,7 @@ pub async fn run(
         Guards::new()
             .map_err(io_error("find the program itself"))?
             .confining(config.policy())
-            .open_files(open_files_before),
+            .limiting(config.process_limits(open_files_before)),
     );
     guards.keep_spare();
     let confinement = statement(guards.policy().is_some());

@@ -8,7 +8,7 @@ use super::Config;
 use super::path::GrantedPath;
 use super::setting::settings;
 use super::value::Text;
-use crate::guard::Policy;
+use crate::guard::{Limits, Policy};
 
 settings! {
     /// How the processes of engines and tools are confined.
@@ -19,7 +19,19 @@ settings! {
         read: Vec<GrantedPath> = Vec::new();
         /// What all of them may write as well.
         write: Vec<GrantedPath> = Vec::new();
+        /// How much is taken from the priority of all of them, confined or not.
+        nice: u32 = limits().nice, in 0..=19;
+        /// Files that one of their processes may have open.
+        open_files_max: u64 = limits().open_files_max, in 64..=1 << 20;
+        /// Processes and threads that one run may add to those of the machine; 0 is no limit. Root is not held to it.
+        processes_max: u64 = limits().processes_max, in 0..=1 << 22;
+        /// Memory that one of their processes may write to; 0 is no limit: when it runs out, the kernel ends them before Skep. Claude Code and OpenCode reserve more than they use and may not start with a limit.
+        memory_bytes_max: u64 = 0, in 0..=1 << 46;
     }
+}
+
+fn limits() -> Limits {
+    Limits::default()
 }
 
 /// Whether there is any confinement.
@@ -64,7 +76,9 @@ impl Config {
                 .map(|path| path.as_path().to_owned())
                 .collect()
         };
-        let Confinement { mode, read, write } = &self.confinement;
+        let Confinement {
+            mode, read, write, ..
+        } = &self.confinement;
         (*mode == Mode::On).then(|| {
             Policy::new(
                 &self.data,
@@ -73,5 +87,23 @@ impl Config {
                 &paths(write),
             )
         })
+    }
+
+    /// What the processes of engines and tools may use; `open_files` is the soft limit that Skep itself was given.
+    pub fn process_limits(&self, open_files: Option<u64>) -> Limits {
+        let Confinement {
+            nice,
+            open_files_max,
+            processes_max,
+            memory_bytes_max,
+            ..
+        } = self.confinement;
+        Limits {
+            open_files,
+            open_files_max,
+            processes_max,
+            memory_bytes_max,
+            nice,
+        }
     }
 }

@@ -10,18 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StartError;
 
-/// Files that a process may have open; runtimes raise their own limit to it.
-#[cfg(target_os = "linux")]
-const OPEN_FILES_MAX: u64 = 65_536;
-/// When memory runs out an engine goes before the server, and before most of what else its user runs.
-#[cfg(target_os = "linux")]
-const OOM_SCORE_ADJUSTMENT: &str = "500";
-/// The server answers while engines compute.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
 /// What every program expects to be able to write, although they are no files.
-#[cfg(target_os = "linux")]
-const DEVICES: [&str; 7] = [
+pub const DEVICES: [&str; 7] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",
@@ -77,21 +67,22 @@ pub fn statement(is_confined: bool) -> String {
 }
 
 impl Confinement {
-    /// Starts the command inside.
-    pub(super) fn spawn(&self, command: &mut Command) -> Result<Child, StartError> {
+    /// Starts the command inside, from a thread that does nothing else.
+    pub(super) fn spawn(
+        &self,
+        command: &mut Command,
+        starter: Starter,
+    ) -> Result<Child, StartError> {
         let program = command.get_program().display().to_string();
-        let confined = || {
-            self.enforce()
-                .map_err(|why| StartError::new(format!("{program} cannot be confined: {why}")))?;
-            command.spawn().map_err(|error| {
-                StartError::new(format!(
-                    "{program} cannot be started: {error}{}",
-                    self.hint(&error, &program)
-                ))
-            })
-        };
-        std::thread::scope(|scope| scope.spawn(confined).join())
-            .unwrap_or_else(|_| Err(StartError::new("the guard could not confine its engine")))
+        starter
+            .enforce(self)
+            .map_err(|why| StartError::new(format!("{program} cannot be confined: {why}")))?;
+        command.spawn().map_err(|error| {
+            StartError::new(format!(
+                "{program} cannot be started: {error}{}",
+                self.hint(&error, &program)
+            ))
+        })
     }
 
     fn hint(&self, error: &std::io::Error, program: &str) -> String {
@@ -100,40 +91,6 @@ impl Confinement {
         }
         let denied = self.denied(&format!("{program}: Permission denied"));
         denied.map(|hint| format!("; {hint}")).unwrap_or_default()
-    }
-
-    /// From here on this thread, and what it starts, is held to the lists.
-    #[cfg(target_os = "linux")]
-    fn enforce(&self) -> Result<(), String> {
-        use landlock::{
-            ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
-            path_beneath_rules,
-        };
-        limit();
-        // Best effort: what the kernel does not know is left out, and `statement` says so.
-        let all = AccessFs::from_all(ABI::V7);
-        // With a device of one's own making one reads any disk.
-        let write = all & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
-        let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-        let ruleset = Ruleset::default()
-            .handle_access(all)
-            .and_then(|ruleset| ruleset.scope(Scope::from_all(ABI::V7)))
-            .and_then(|ruleset| ruleset.create())
-            .and_then(|rules| rules.add_rules(path_beneath_rules(DEVICES, device)))
-            .and_then(|rules| {
-                rules.add_rules(path_beneath_rules(&self.read, AccessFs::from_read(ABI::V7)))
-            })
-            .and_then(|rules| rules.add_rules(path_beneath_rules(&self.write, write)));
-        ruleset
-            .and_then(|rules| rules.restrict_self())
-            .map(drop)
-            .map_err(|error| error.to_string())
-    }
-
-    /// There is nothing to be held to.
-    #[cfg(not(target_os = "linux"))]
-    fn enforce(&self) -> Result<(), String> {
-        Ok(())
     }
 
     /// What to do about it, where an error names a path that is outside.
@@ -165,26 +122,65 @@ impl Confinement {
     }
 }
 
-/// A limit for processes would count all that the user has, and one for addresses stops what reserves them by the
-/// terabyte, as JavaScript engines do: memory is left to the kernel, which is told whom to take first.
-#[cfg(target_os = "linux")]
-fn limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
-    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
-    let capped = |resource, most: u64| {
-        let now = getrlimit(resource);
-        let cap = |value: Option<u64>| Some(value.map_or(most, |value| value.min(most)));
-        let limits = Rlimit {
-            current: cap(now.current),
-            maximum: cap(now.maximum),
+/// A thread of a guard that will start an engine, and what of its confinement does not depend on which: a guard that
+/// waits for its engine has that behind it.
+pub(super) struct Starter {
+    #[cfg(target_os = "linux")]
+    rules: Result<landlock::RulesetCreated, String>,
+}
+
+impl Starter {
+    /// What the kernel does not know is left out, and [`statement`] says so.
+    #[cfg(target_os = "linux")]
+    pub(super) fn prepare() -> Self {
+        use landlock::{
+            ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
+            path_beneath_rules,
         };
-        let _ = setrlimit(resource, limits);
-    };
-    capped(Resource::Core, 0);
-    capped(Resource::Nofile, OPEN_FILES_MAX);
-    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT);
-    let _ = nice(NICE);
-    // By each of these root may read the server's environment, past Landlock and past the server's own refusal.
+        let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+        let rules = Ruleset::default()
+            .handle_access(AccessFs::from_all(ABI::V7))
+            .and_then(|ruleset| ruleset.scope(Scope::from_all(ABI::V7)))
+            .and_then(|ruleset| ruleset.create())
+            .and_then(|rules| rules.add_rules(path_beneath_rules(DEVICES, device)))
+            .map_err(|error| error.to_string());
+        Self { rules }
+    }
+
+    /// There is nothing to prepare.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn prepare() -> Self {
+        Self {}
+    }
+
+    /// From here on this thread, and what it starts, is held to the lists.
+    #[cfg(target_os = "linux")]
+    fn enforce(self, lists: &Confinement) -> Result<(), String> {
+        use landlock::{ABI, Access, AccessFs, RulesetCreatedAttr, path_beneath_rules};
+        drop_capabilities();
+        let all = AccessFs::from_all(ABI::V7);
+        // With a device of one's own making one reads any disk.
+        let write = all & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
+        let read = AccessFs::from_read(ABI::V7);
+        self.rules?
+            .add_rules(path_beneath_rules(&lists.read, read))
+            .and_then(|rules| rules.add_rules(path_beneath_rules(&lists.write, write)))
+            .and_then(|rules| rules.restrict_self())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// There is nothing to be held to.
+    #[cfg(not(target_os = "linux"))]
+    fn enforce(self, _lists: &Confinement) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// By each of these root may read the server's environment, past Landlock and past the server's own refusal.
+#[cfg(target_os = "linux")]
+fn drop_capabilities() {
+    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
     for capability in [
         CapabilitySet::SYS_PTRACE,
         CapabilitySet::PERFMON,

@@ -12,13 +12,15 @@
 //! process that left the group is not found.
 
 mod confinement;
+mod limits;
 mod policy;
 mod process;
 mod protocol;
 mod server;
 mod tree;
 
-pub use confinement::{Confinement, landlock_abi, statement};
+pub use confinement::{Confinement, DEVICES, landlock_abi, statement};
+pub use limits::Limits;
 pub use policy::{Granted, HOME, Needs, Policy, SYSTEM};
 pub use process::main;
 pub use protocol::{Ended, Spec, StartError};

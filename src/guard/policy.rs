@@ -177,14 +177,15 @@ impl Policy {
         // What is not UTF-8 cannot be passed on.
         for list in [&mut lists.read, &mut lists.write] {
             list.retain(|path| path.to_str().is_some());
+            // What is below another one sorts right behind it, and is granted with it.
             list.sort_unstable();
-            list.dedup();
+            list.dedup_by(|path, above| path.starts_with(above));
         }
         Ok(lists)
     }
 
     /// The directory as it is now: a link may have taken its place since it was given to a worker.
-    fn work_dir(&self, directory: &Path) -> Result<PathBuf, String> {
+    pub fn work_dir(&self, directory: &Path) -> Result<PathBuf, String> {
         let refused = |why: &str| Err(format!("the work directory {} {why}", directory.display()));
         let real = resolved(directory);
         if real.parent().is_none() || self.home.as_ref() == Some(&real) {
@@ -247,7 +248,9 @@ impl Policy {
     /// Grants the installation that a file belongs to: its directory, the libraries beside its `bin`, all of its
     /// `node_modules`; the same for the file that a link means. In the home directory or above it: the file alone.
     fn grant_program(&self, file: &Path, list: &mut Vec<PathBuf>) {
-        for file in [file.to_owned(), resolved(file)] {
+        let real = resolved(file);
+        let link = (real != file).then_some(file);
+        for file in link.into_iter().chain([real.as_path()]) {
             let Some(directory) = file.parent() else {
                 continue;
             };
@@ -260,7 +263,7 @@ impl Policy {
             }
             let directory = resolved(directory);
             if self.is_too_much(&directory) {
-                self.grant(&file, list);
+                self.grant(file, list);
                 continue;
             }
             let prefix = directory.parent().filter(|_| directory.ends_with("bin"));
@@ -354,6 +357,28 @@ mod tests {
                 "{everything}"
             );
         }
+    }
+
+    /// A rule of the kernel holds for all that is below it.
+    #[test]
+    fn what_is_granted_with_another_path_is_no_rule_of_its_own() {
+        let machine = machine();
+        let lists = machine
+            .policy(&["~/project", "/usr/share"])
+            .confine(&Needs {
+                programs: vec!["/usr/bin/env".into()],
+                ..Needs::default()
+            });
+        let read = lists.unwrap().read;
+        for (at, path) in read.iter().enumerate() {
+            let other = read
+                .iter()
+                .enumerate()
+                .find(|(other, above)| *other != at && path.starts_with(above));
+            assert_eq!(other, None, "{path:?}");
+        }
+        assert!(covers(&read, Path::new("/usr/share/x")));
+        assert!(covers(&read, &machine.home.join("project/x")));
     }
 
     #[test]

@@ -15,9 +15,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, setsid, wait};
 
+use super::confinement::Starter;
+use super::limits::Limits;
 use super::protocol::{Ended, KILL, Report, SPEC_BYTES_MAX, STOP, Spec, StartError};
 use super::tree;
-use crate::open_files;
 
 /// How long killing is tried before the guard reports survivors.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -48,12 +49,19 @@ fn guard() -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
     }
 
-    if let Some(soft) = std::env::args().nth(2).and_then(|soft| soft.parse().ok()) {
-        open_files::lower(soft);
-    }
-    let (spec, stdin) = receive(&control)?;
-    match start(&spec, stdin) {
+    let limits = std::env::args().nth(2);
+    let limits = limits.and_then(|limits| serde_json::from_str::<Limits>(&limits).ok());
+    let limits = limits.unwrap_or_default();
+    limits.take();
+    let (spec, started) = on_a_thread_of_its_own(|| {
+        let starter = Starter::prepare();
+        let (spec, stdin) = receive(&control)?;
+        let started = start(&spec, stdin, starter);
+        Ok((spec, started))
+    })?;
+    match started {
         Ok(engine) => {
+            limits.lower_priority(engine);
             report(
                 &control,
                 &Report::Started(engine.as_raw_nonzero().get() as u32),
@@ -112,7 +120,13 @@ fn receive(control: &UnixStream) -> io::Result<(Spec, OwnedFd)> {
     Ok((serde_json::from_slice(&spec)?, stdin))
 }
 
-fn start(spec: &Spec, stdin: OwnedFd) -> Result<Pid, StartError> {
+/// Whatever binds a thread and what it starts shall not bind the guard.
+fn on_a_thread_of_its_own<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| scope.spawn(work).join())
+        .unwrap_or_else(|_| Err(io::Error::other("the guard could not start its engine")))
+}
+
+fn start(spec: &Spec, stdin: OwnedFd, starter: Starter) -> Result<Pid, StartError> {
     let [program, arguments @ ..] = spec.argv.as_slice() else {
         return Err(StartError::new("there is no command"));
     };
@@ -125,7 +139,7 @@ fn start(spec: &Spec, stdin: OwnedFd) -> Result<Pid, StartError> {
         .process_group(0)
         .stdin(Stdio::from(stdin));
     let child = match &spec.confinement {
-        Some(confinement) => confinement.spawn(&mut command)?,
+        Some(confinement) => confinement.spawn(&mut command, starter)?,
         None => command
             .spawn()
             .map_err(|error| StartError::new(format!("{program} cannot be started: {error}")))?,

@@ -26,7 +26,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use super::protocol::{
     Ended, KILL, REPORT_BYTES_MAX, Report, SPEC_BYTES_MAX, STOP, Spec, StartError,
 };
-use super::{NOT_AN_ENGINE, Policy, SUBCOMMAND, tree};
+use super::{Limits, NOT_AN_ENGINE, Policy, SUBCOMMAND, tree};
 
 /// How long the server tries to kill what a dead guard left behind.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,8 +40,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Guards {
     program: PathBuf,
-    /// The soft limit of open files that engines are given, where it is not this process's own.
-    open_files: Option<u64>,
+    limits: Limits,
     spare: Mutex<Spare>,
     living: Mutex<HashSet<Pid>>,
     adopts: AtomicBool,
@@ -62,7 +61,7 @@ impl Guards {
     pub fn running(program: PathBuf) -> Self {
         Self {
             program,
-            open_files: None,
+            limits: Limits::default(),
             spare: Mutex::new(Spare::NotKept),
             living: Mutex::new(HashSet::new()),
             adopts: AtomicBool::new(false),
@@ -81,9 +80,9 @@ impl Guards {
         self.policy.as_ref()
     }
 
-    /// Gives engines this soft limit of open files, or this process's own.
-    pub fn open_files(mut self, soft: Option<u64>) -> Self {
-        self.open_files = soft;
+    /// Holds what they start to these limits.
+    pub fn limiting(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -193,7 +192,7 @@ impl Guards {
         let mut living = self.living();
         let mut child = Command::new(&self.program)
             .arg(SUBCOMMAND)
-            .args(self.open_files.map(|soft| soft.to_string()))
+            .arg(serde_json::to_string(&self.limits)?)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())

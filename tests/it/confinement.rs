@@ -333,3 +333,65 @@ fn engines_says_what_the_kernel_offers() {
         "{said}"
     );
 }
+
+/// A worker's process and the processes that it starts run with the limits of the settings, also from the guard that
+/// waited for it; what it was started with is never raised.
+#[tokio::test]
+async fn processes_of_engines_have_limits() {
+    let print = "cat /proc/self/limits /proc/self/oom_score_adj; cut -d ' ' -f 19 /proc/self/stat";
+    let server = TestServer::with(&format!(
+        "[confinement]\nopen_files_max = 300\nprocesses_max = 5000\nmemory_bytes_max = 1073741824\nnice = 7\n\n\
+         [engines.limits]\nkind = \"command\"\nargv = [\"/bin/sh\", \"-c\", \"sleep 0.2; {print}\"]\n\n\
+         [engines.free]\nkind = \"command\"\nconfine = false\nargv = [\"/bin/sh\", \"-c\", \"sleep 0.2; {print}\"]\n"
+    ))
+    .await;
+    let own_nice = rustix::process::getpriority_process(None).unwrap();
+    let user = server.log_in().await;
+    for engine in ["limits", "free"] {
+        let (_, chat) = user.chat_with_engine(engine, engine).await;
+        for _ in 0..2 {
+            let reply = user.ask(&chat, "what are they?").await;
+            let said = reply.text();
+            let limit = |name: &str| {
+                let line = said.lines().find(|line| line.starts_with(name)).unwrap();
+                let words: Vec<&str> = line[name.len()..].split_whitespace().collect();
+                [words[0].to_owned(), words[1].to_owned()]
+            };
+            assert_eq!(limit("Max core file size"), ["0", "0"], "{said}");
+            assert_eq!(limit("Max open files"), ["300", "300"], "{said}");
+            assert_eq!(limit("Max data size"), ["1073741824"; 2], "{said}");
+            let [processes, _] = limit("Max processes");
+            assert!(processes.parse::<u64>().unwrap() > 1, "{said}");
+            assert!(limit("Max processes")[0] == processes, "{said}");
+            let last: Vec<&str> = said.lines().rev().take(2).collect();
+            let expected_nice = (own_nice + 7).min(19).to_string();
+            assert_eq!(last, [expected_nice.as_str(), "500"], "{said}");
+        }
+    }
+}
+
+/// Processes are counted from those that there are, so that somebody who has many can still run an engine.
+#[tokio::test]
+async fn the_limit_of_processes_stands_above_those_there_are() {
+    let server = TestServer::with(
+        "[confinement]\nprocesses_max = 1\nmemory_bytes_max = 0\n\n\
+         [engines.limits]\nkind = \"command\"\nargv = [\"/bin/cat\", \"/proc/self/limits\", \"/proc/loadavg\"]\n",
+    )
+    .await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "limits").await;
+    let reply = user.ask(&chat, "what are they?").await;
+    assert_eq!(reply.status(), "completed", "{}", reply.error());
+    let lines: Vec<&str> = reply.text().lines().collect();
+    let processes = lines.iter().find(|it| it.starts_with("Max processes"));
+    let most: Option<u64> = processes
+        .unwrap()
+        .split_whitespace()
+        .nth(2)
+        .unwrap()
+        .parse()
+        .ok();
+    assert!(most.is_some_and(|most| most > 1), "{}", reply.text());
+    let data = lines.iter().find(|it| it.starts_with("Max data size"));
+    assert!(data.unwrap().contains("unlimited"), "{}", reply.text());
+}

@@ -1,30 +1,69 @@
 //! The README says what is true.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use skep::config::Setting;
+use skep::engine::cli::Dialect;
+use skep::engine::settings::EngineKind;
+use skep::guard::{DEVICES, HOME, SYSTEM};
 
 const BEGIN: &str =
     "<!-- settings: generated; run the tests with SKEP_UPDATE_README=1 after a change -->\n";
 const END: &str = "<!-- /settings -->";
+const LISTS_BEGIN: &str = "<!-- lists: generated likewise -->\n";
+const LISTS_END: &str = "<!-- /lists -->";
 
-/// The table of settings is the one that the program reads.
+/// The table of settings is the one that the program reads, and the lists of confinement are those it hands over.
 #[test]
-fn the_settings_of_the_readme_are_the_settings_there_are() {
+fn the_settings_and_lists_of_the_readme_are_those_there_are() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("the place of the table");
-    let (table, after) = rest.split_once(END).expect("its end");
-    let expected = settings();
-    if std::env::var_os("SKEP_UPDATE_README").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
-    } else {
-        assert_eq!(
-            table, expected,
-            "run the tests once with SKEP_UPDATE_README=1"
-        );
+    let mut readme = std::fs::read_to_string(&path).unwrap();
+    for (begin, end, expected) in [(BEGIN, END, settings()), (LISTS_BEGIN, LISTS_END, lists())] {
+        let (before, rest) = readme.split_once(begin).expect("the place of it");
+        let (said, after) = rest.split_once(end).expect("its end");
+        if std::env::var_os("SKEP_UPDATE_README").is_some() {
+            readme = format!("{before}{begin}{expected}{end}{after}");
+            std::fs::write(&path, &readme).unwrap();
+        } else {
+            assert_eq!(
+                said, expected,
+                "run the tests once with SKEP_UPDATE_README=1"
+            );
+        }
     }
+}
+
+/// What may be read and run, and what may be written, without any setting.
+fn lists() -> String {
+    let code = |paths: &[String]| {
+        let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+        paths.join(", ")
+    };
+    let system = code(&SYSTEM.map(str::to_owned));
+    let home = code(&HOME.map(|path| format!("~/{path}")));
+    let devices = code(&DEVICES.map(str::to_owned));
+    let env = BTreeMap::from([("HOME".to_owned(), "~".to_owned())]);
+    let own = [
+        ("claude", EngineKind::Claude),
+        ("codex", EngineKind::Codex),
+        ("opencode", EngineKind::Opencode),
+        ("gemini", EngineKind::Gemini),
+    ]
+    .map(|(name, kind)| {
+        let own = (Dialect::of(kind).unwrap().own)(&env);
+        let own: Vec<String> = own.iter().map(|path| path.display().to_string()).collect();
+        format!("{name}: {}", code(&own))
+    });
+    format!(
+        "| list | what |\n|---|---|\n\
+         | read and run | {system} |\n\
+         | the same, of the home directory | {home} |\n\
+         | write, too | the work directory, its own temporary one; devices: {devices} |\n\
+         | its own configuration | {} |\n",
+        own.join("; ")
+    )
 }
 
 /// `[limits]` and `[rate_limit]` are many and rarely touched: they fold.
