@@ -1,7 +1,7 @@
 //! The engines there are, by name, and which one `auto` means.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cli::CommandLine;
@@ -117,6 +117,15 @@ impl Engines {
             .map(|fix| format!(" ({fix})"))
             .unwrap_or_default();
         Err(EngineError::new("engine_missing", format!("{why}{fix}")))
+    }
+
+    /// A work directory as it is now, without links. `Err` is why it cannot be one any more: a link may have taken its
+    /// place since it was given to a worker.
+    pub fn work_dir(&self, directory: &Path) -> Result<PathBuf, String> {
+        match self.guards.policy() {
+            Some(policy) => policy.work_dir(directory),
+            None => std::fs::canonicalize(directory).map_err(|error| error.to_string()),
+        }
     }
 
     /// Whether that is the name of an engine.

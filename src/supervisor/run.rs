@@ -419,7 +419,16 @@ impl Supervisor {
             );
             return Err(EngineError::new("work_dir", message));
         }
-        Ok(path)
+        // What tools open later is this very place: one that becomes a link meanwhile is not followed.
+        let refused = |why: String| EngineError::new("work_dir", why);
+        let real = self.parts.engines.work_dir(&path).map_err(refused)?;
+        if is_own && real != path {
+            let path = path.display();
+            return Err(refused(format!(
+                "somebody put a link in the place of {path}, which Skep made; remove it"
+            )));
+        }
+        Ok(real)
     }
 
     fn media_paths(&self, execution: &Execution, media: &[Media]) -> Vec<PathBuf> {

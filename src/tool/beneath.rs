@@ -124,11 +124,15 @@ pub struct Beneath {
 }
 
 impl Beneath {
-    /// Opens `path`. The links in `path` itself are the user's and are followed.
+    /// Opens `path`, which has no links: whoever chose it resolved them, and what has become one since is somebody
+    /// else's idea.
     pub fn open(path: &Path) -> Result<Self, ToolError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::open(path, flags, Mode::empty()) {
+        match open_root(path) {
             Ok(root) => Ok(Self { root }),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(ToolError::Refused(
+                "the work directory is no directory any more; somebody put a link or a file in its place"
+                    .to_owned(),
+            )),
             Err(Errno::NOENT) => Err(ToolError::NotFound(
                 "the work directory is gone; somebody removed it".to_owned(),
             )),
@@ -272,6 +276,21 @@ impl Beneath {
         }
         name_by_name(&self.root, path, flags, mode).map_err(|error| failed(path, error))
     }
+}
+
+fn open_root(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, ResolveFlags};
+        let resolve = ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve) {
+            // An old kernel, or a filter that does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            opened => return opened,
+        }
+    }
+    rustix::fs::open(path, flags | OFlags::NOFOLLOW, Mode::empty())
 }
 
 #[cfg(target_os = "linux")]

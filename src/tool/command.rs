@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
+use super::beneath::Beneath;
 use super::{Access, Context, Kind, Param, Tool, ToolError, ToolOutput, parse};
 use crate::guard::{Confinement, Ended, Needs, Spec, landlock_abi};
 
@@ -73,6 +74,8 @@ async fn run(cx: &Context, args: serde_json::Value) -> Result<ToolOutput, ToolEr
     if let Some(directory) = cx.temp_dir.to_str() {
         env.insert("TMPDIR".to_owned(), directory.to_owned());
     }
+    // Where a link has taken its place, nothing is started.
+    Beneath::open(&cx.work_dir)?;
     let confinement = confine(cx, &env).map_err(ToolError::Refused)?;
     let spec = Spec {
         argv,

@@ -673,3 +673,34 @@ mod by_mcp {
         assert_eq!(user.ended(&visit.execution).await.status(), "cancelled");
     }
 }
+
+/// Somebody puts a link in the place of a work directory, or removes it, while its worker runs: nothing is done where
+/// the link leads, and the model is told.
+#[tokio::test]
+async fn a_work_directory_that_is_swapped_or_gone_meanwhile_is_not_worked_in() {
+    for is_swapped in [true, false] {
+        for (tool, arguments) in [("write_file", r#"{"path":"made","text":"x"}"#), COMMAND] {
+            let talk = Talk::calling((tool, arguments)).await;
+            let elsewhere = talk.server.home.path().join("elsewhere");
+            std::fs::create_dir(&elsewhere).unwrap();
+            let asked = talk.asked().await;
+            let work_dir = talk.work_dir().await;
+            std::fs::remove_dir_all(&work_dir).unwrap();
+            if is_swapped {
+                std::os::unix::fs::symlink(&elsewhere, &work_dir).unwrap();
+            }
+            talk.answer(&asked, "allow").await.expect(200);
+            let reply = talk.user.ended(&asked.execution).await;
+            assert_eq!(reply.text(), "Done.", "{}", reply.error());
+            assert!(!elsewhere.join("made").exists(), "{tool}");
+            let told = talk.told();
+            assert!(told.contains("work directory"), "{tool}: {told}");
+            // And no later turn begins there.
+            if is_swapped {
+                let reply = talk.user.ask(&talk.chat, "Again.").await;
+                assert_eq!(reply.status(), "failed", "{tool}");
+                assert!(reply.error().starts_with("work_dir"), "{}", reply.error());
+            }
+        }
+    }
+}
