@@ -179,6 +179,7 @@ impl Supervisor {
     pub async fn supervise(self: Arc<Self>) {
         self.count_usage().await;
         self.settle().await;
+        self.sweep_temp_dirs();
         self.forget_unasked().await;
         tokio::join!(self.run_the_queue(), self.schedule());
     }

@@ -1,12 +1,14 @@
 //! What a crash left: executions that were running when the server died.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use super::Supervisor;
 use crate::command::{CountUsage, Ending, FinishExecution};
 use crate::execution_log::LogWriter;
-use crate::model::Execution;
+use crate::model::{Execution, ExecutionId};
 use crate::store::{executions, permissions, usage};
 
 impl Supervisor {
@@ -54,6 +56,40 @@ impl Supervisor {
             };
             self.finish(finish).await;
         }
+    }
+
+    /// Removes what runs of this hive left among the temporary files when a server was killed. None runs yet, and a copy
+    /// that has not been confirmed has no runs of its own.
+    pub(super) fn sweep_temp_dirs(&self) {
+        if self.is_held() {
+            return;
+        }
+        let instance = self.parts.data.instance().id.simple();
+        let prefix = format!("skep-{instance}-");
+        let ours = rustix::process::geteuid().as_raw();
+        let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
+        let left: Vec<PathBuf> = entries
+            .flatten()
+            .filter(|entry| {
+                let name = entry.file_name();
+                let id = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+                id.is_some_and(|id| id.parse::<ExecutionId>().is_ok())
+            })
+            // Anybody may make names there.
+            .filter(|entry| {
+                let metadata = entry.metadata();
+                metadata.is_ok_and(|it| it.is_dir() && it.uid() == ours)
+            })
+            .map(|entry| entry.path())
+            .collect();
+        // However much there is, nobody waits for it.
+        drop(tokio::task::spawn_blocking(move || {
+            for directory in left {
+                if let Err(error) = fs::remove_dir_all(&directory) {
+                    tracing::debug!(directory = %directory.display(), %error, "a temporary directory stays");
+                }
+            }
+        }));
     }
 
     /// The tool that an execution asked for and was not answered about.

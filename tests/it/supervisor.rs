@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::engine::{settings, settings_with};
 use crate::support::server::signal;
-use crate::support::{PATIENCE, TestServer, User, eventually, processes};
+use crate::support::{PATIENCE, Setup, TestServer, User, eventually, processes};
 
 /// The longest that anything of an engine may outlive the server.
 const ORPHANS_GONE: Duration = Duration::from_secs(5);
@@ -817,4 +817,53 @@ async fn the_server_raises_its_limit_of_open_files_and_engines_do_not_inherit_th
             soft.to_string()
         );
     }
+}
+
+/// What a killed server left among the temporary files goes at the next start: of this hive alone, and directories alone.
+#[tokio::test]
+async fn temporary_directories_of_a_killed_server_are_removed() {
+    let temp = tempfile::tempdir().unwrap();
+    let setup = Setup::settings(&settings()).env("TMPDIR", temp.path().to_str().unwrap());
+    let server = setup.start().await;
+    let user = server.log_in().await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    let execution = user.send(&chat, "hang").await;
+    user.running(&execution).await;
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(temp.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let own = eventually("a directory for the run", PATIENCE, || {
+        names().into_iter().find(|name| name.contains(&execution))
+    })
+    .await;
+    let stopped = server.kill().await;
+    let (prefix, _) = own.split_at(own.find(&execution).unwrap());
+    // One of a run that the tables know as ended, one of another hive, and names that are none of ours.
+    let left = format!(
+        "{prefix}{}",
+        execution.replace(|c: char| c.is_ascii_digit(), "0")
+    );
+    std::fs::create_dir_all(temp.path().join(&left).join("deep/er")).unwrap();
+    let other = format!("skep-{}-{execution}", "0".repeat(32));
+    let strange = format!("{prefix}strange");
+    for name in [&other, &strange] {
+        std::fs::create_dir(temp.path().join(name)).unwrap();
+    }
+    let link = format!(
+        "{prefix}{}",
+        execution.replace(|c: char| c.is_ascii_digit(), "1")
+    );
+    std::os::unix::fs::symlink(temp.path().join(&strange), temp.path().join(&link)).unwrap();
+    let _server = stopped.start().await;
+    let mut expected = vec![link, other, strange];
+    expected.sort();
+    eventually("only what is not ours is left", PATIENCE, || {
+        (names() == expected).then_some(())
+    })
+    .await;
 }
