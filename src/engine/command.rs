@@ -4,6 +4,7 @@
 //! or with `output = "events"` one [`EngineEvent`] a line. What else it may want to know is in its environment; a memory too
 //! long for a variable is cut there and whole in the file that `SKEP_MEMORY_FILE` names.
 
+use super::ansi::Plain;
 use super::cli::Dialect;
 use super::launch::{Launch, VARIABLE_BYTES_MAX, environment, temp_file};
 use super::process::Parser;
@@ -59,6 +60,8 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
 /// Standard output is the reply.
 #[derive(Debug, Default)]
 pub struct TextParser {
+    /// What colours and moves is for terminals.
+    plain: Plain,
     /// The start of a character whose end has not come yet.
     torn: Vec<u8>,
 }
@@ -69,7 +72,7 @@ impl Parser for TextParser {
     }
 
     fn bytes(&mut self, bytes: &[u8], events: &mut Vec<EngineEvent>) {
-        self.torn.extend_from_slice(bytes);
+        self.plain.push(bytes, &mut self.torn);
         let whole = self.torn.len() - torn_bytes(&self.torn);
         if whole > 0 {
             let rest = self.torn.split_off(whole);
@@ -160,6 +163,17 @@ mod tests {
             parser.end(&mut events);
             assert_eq!(texts(&events).concat(), said, "read {size} at a time");
         }
+    }
+
+    #[test]
+    fn colours_are_no_part_of_a_reply() {
+        let mut parser = TextParser::default();
+        let mut events = Vec::new();
+        for said in [&b"\x1b[1;3"[..], b"2mgre\xc3", b"\xa4n\x1b[0m\n"] {
+            parser.bytes(said, &mut events);
+        }
+        parser.end(&mut events);
+        assert_eq!(texts(&events).concat(), "greän\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! engines is told in `README.md` beside this file.
 
 pub mod acp;
+mod ansi;
 pub mod builtin;
 pub mod claude;
 pub mod cli;

@@ -19,6 +19,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// What may wait to be read by an engine that is talked with.
 pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What to do about an engine that failed in its own way.
+const SEE_THE_LOG: &str = "open the log of this execution for all that it printed";
+
 /// How long a process is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -485,9 +488,8 @@ impl Process<'_> {
                 let words = words.lines().filter(|line| !line.starts_with('{'));
                 let words: Vec<&str> = words.collect();
                 let mut error = unfinished(ended, &self.err.tail(), &words.join("\n"));
-                if let Some(hint) = denied {
-                    error.message = format!("{} ({hint})", error.message);
-                }
+                let hint = denied.unwrap_or_else(|| SEE_THE_LOG.to_owned());
+                error.message = format!("{} ({hint})", error.message);
                 Err(error)
             }
         }

@@ -318,7 +318,8 @@ async fn a_crash_at_once_says_what_was_printed_last() {
     assert_eq!(done.error().code, "exited");
     assert_eq!(
         done.error().message,
-        "the engine exited with code 2: error: bad flag"
+        "the engine exited with code 2: error: bad flag \
+         (open the log of this execution for all that it printed)"
     );
     let done = Bench::new("kill -SEGV $$").run().await;
     assert_eq!(done.error().code, "killed");
