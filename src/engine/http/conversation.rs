@@ -222,6 +222,73 @@ mod tests {
         assert!(conversation.fit(200).is_err());
     }
 
+    /// Whatever has to go: the brief and the message stay, and each call keeps its answer.
+    #[test]
+    fn no_call_is_parted_from_its_answer_at_any_window() {
+        let call = |id: &str| Call {
+            id: id.to_owned(),
+            name: "read_file".to_owned(),
+            arguments: "{}".to_owned(),
+        };
+        let output = |id: &str| Output {
+            id: id.to_owned(),
+            ok: true,
+            text: "x".repeat(900),
+        };
+        let full = || {
+            let mut conversation = Conversation {
+                system: "brief".to_owned(),
+                ..Conversation::default()
+            };
+            for n in 0..5 {
+                conversation.remember(true, &format!("question {n} {}", "x".repeat(200)));
+                conversation.remember(false, &"x".repeat(200));
+            }
+            conversation.push(user("now"));
+            for (one, two) in [("1", "2"), ("3", "4"), ("5", "6")] {
+                conversation.push(Item::Model {
+                    text: String::new(),
+                    thoughts: Vec::new(),
+                    calls: vec![call(one), call(two)],
+                });
+                conversation.push(Item::Tools(vec![output(one), output(two)]));
+            }
+            conversation
+        };
+        let mut fitted = 0;
+        for window in (0..6_000).step_by(50) {
+            let mut conversation = full();
+            if conversation.fit(window).is_err() {
+                continue;
+            }
+            fitted += 1;
+            assert_eq!(conversation.system, "brief");
+            let message = conversation
+                .items
+                .iter()
+                .position(|item| *item == user("now"));
+            let items: Vec<&Item> = conversation
+                .items
+                .iter()
+                .skip(message.unwrap() + 1)
+                .collect();
+            assert_eq!(items.len(), 6, "{window}");
+            for pair in items.chunks(2) {
+                let [Item::Model { calls, .. }, Item::Tools(outputs)] = pair else {
+                    panic!("a call without an answer at {window}");
+                };
+                let asked: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
+                let told: Vec<&str> = outputs.iter().map(|output| output.id.as_str()).collect();
+                assert_eq!(asked, told, "{window}");
+            }
+            assert!(matches!(
+                conversation.items.front(),
+                Some(Item::User { .. })
+            ));
+        }
+        assert!(fitted > 10);
+    }
+
     #[test]
     fn two_of_the_same_become_one() {
         let mut conversation = Conversation::default();
