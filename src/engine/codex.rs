@@ -84,8 +84,10 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
                 .map(|(key, value)| format!("--config=mcp_servers.{SERVER_NAME}.{key}={value}")),
         );
     }
+    // As with commands: where nobody can be asked, the mode says it for all.
+    let approval = (sandbox == "workspace-write").then(|| toml_text("approve"));
     for server in &turn.extra.servers {
-        let settings = match &server.reach {
+        let mut settings = match &server.reach {
             Reach::Url(url, token) => vec![
                 ("url", Some(toml_text(url))),
                 ("bearer_token_env_var", token.as_deref().map(toml_text)),
@@ -105,6 +107,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
                 ]
             }
         };
+        settings.push(("default_tools_approval_mode", approval.clone()));
         for (key, value) in settings {
             let value =
                 value.map(|value| format!("--config=mcp_servers.{}.{key}={value}", server.name));

@@ -39,7 +39,7 @@ server=$("$directory/python/bin/python" -c \
 "$server" --model "$model" --alias small --host 127.0.0.1 --port "$model_port" \
     --ctx-size 8192 --predict 200 --parallel 1 --jinja >"$directory/model.log" 2>&1 &
 servers=$!
-python3 "$here/scripted_model.py" "$scripted_port" >"$directory/scripted.log" 2>&1 &
+python3 "$here/scripted_model.py" "$scripted_port" "$directory/requests.jsonl" >"$directory/scripted.log" 2>&1 &
 servers="$servers $!"
 # shellcheck disable=SC2086
 trap 'kill $servers 2>/dev/null || true' EXIT INT TERM
@@ -57,6 +57,7 @@ cargo build
 python3 "$here/model.py" target/debug/skep "$model_port"
 python3 "$here/chat.py" target/debug/skep "$directory/node_modules/.bin" "$model_port" "$scripted_port"
 python3 "$here/tools.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port"
+python3 "$here/options.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port" "$directory/requests.jsonl"
 python3 "$here/permissions.py" target/debug/skep "$directory/node_modules/.bin" "$scripted_port" \
     "$directory/node_modules/playwright-core"
 SKEP_REAL_ENGINES="$directory/node_modules/.bin" SKEP_REAL_MODEL_PORT=$model_port \

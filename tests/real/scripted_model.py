@@ -6,6 +6,7 @@ with the standard library alone. For what a small real model does not do on dema
 
   TOOL    one call of the engine's shell tool (`echo from the tool`), then text
   SEND    one call of Skep's tool `send_message` over MCP, then text
+  NEAR    one call of the tool `note_near` of another MCP server, then text; FAR the same with `note_far`
   WRITE   one call of the shell tool that writes a file, which needs a permission in some modes
   THINK   thinking, then text
   SLOW    a tool call as TOOL, then a word every 0.3 s, for a minute
@@ -88,6 +89,11 @@ def plan(messages, tools):
         return [], ["I send", " a message."], mcp_call(tools, "send_message", {"content": "A word from the worker."}), 0.01
     if "SEND" in last:
         return [], ["It was sent."], None, 0.01
+    for word in ("NEAR", "FAR"):
+        if word in last and not answered:
+            return [], ["I note", " it."], mcp_call(tools, "note_" + word.lower(), {"text": "noted"}), 0.01
+        if word in last:
+            return [], ["It was noted."], None, 0.01
     for word, command in (("TOOL", "echo from the tool"), ("SLOW", "echo from the tool"), ("WRITE", "echo written > written.txt && echo wrote")):
         if word in last and not answered:
             return [], ["I call", " a tool."], shell_call(tools, command), 0.01
