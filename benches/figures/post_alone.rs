@@ -32,8 +32,10 @@ pub async fn measure(figures: &Figures) -> io::Result<Vec<Row>> {
 fn redb_alone(figures: &Figures) -> Result<(Measure, Measure), redb::Error> {
     let database = Database::create(figures.lab.dir.join("redb-alone"))?;
     let names: Vec<String> = (0..TABLES).map(|table| format!("table {table}")).collect();
-    let tables: Vec<TableDefinition<'_, u64, &[u8]>> =
-        names.iter().map(|name| TableDefinition::new(name)).collect();
+    let tables: Vec<TableDefinition<'_, u64, &[u8]>> = names
+        .iter()
+        .map(|name| TableDefinition::new(name))
+        .collect();
     let tx = database.begin_write()?;
     for table in &tables {
         let mut table = tx.open_table(*table)?;

@@ -124,7 +124,11 @@ async fn nothing_that_is_kept_runs_wherever_it_is_shown() {
     let replies = 2 * PAYLOADS.len() + 1;
     go(
         &format!("/chats/{chat}"),
-        &format!("document.querySelectorAll('.message-reply').length === {replies}"),
+        // What is above comes as one nears it.
+        &format!(
+            "((view) => view && ((view.scrollTop = 0), document.querySelectorAll('.message-reply').length === {replies}))\
+             (document.querySelector('.chat-scroll'))"
+        ),
     )
     .await;
     // And as it comes, in the page that is open.
