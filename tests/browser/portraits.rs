@@ -56,7 +56,7 @@ async fn picture(browser: &Browser, name: &str) {
         .decode(shot["data"].as_str().unwrap())
         .unwrap();
     assert!(bytes.len() <= BYTES_MAX, "{name}: {} bytes", bytes.len());
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/portraits");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), bytes).unwrap();
 }
