@@ -229,6 +229,8 @@ mod tests {
             id: id.to_owned(),
             name: "read_file".to_owned(),
             arguments: "{}".to_owned(),
+            index: None,
+            is_too_long: false,
         };
         let output = |id: &str| Output {
             id: id.to_owned(),
