@@ -134,9 +134,7 @@ fn install(kind: EngineKind, program: &str) -> Option<&'static str> {
             "opencode" => install(EngineKind::Opencode, program),
             _ => None,
         },
-        EngineKind::Claude => {
-            Some("install it: run `npm install -g @anthropic-ai/claude-code` in a terminal")
-        }
+        EngineKind::Claude => Some("npm install -g @anthropic-ai/claude-code"),
         EngineKind::Codex => Some("npm install -g @openai/codex"),
         EngineKind::Opencode => Some("npm install -g opencode-ai"),
         EngineKind::Gemini => Some("npm install -g @google/gemini-cli"),

@@ -140,17 +140,18 @@ async fn a_link_to_the_next_page_holds_no_token() {
     }
 }
 
-/// Begins an upload and sends half of it.
+/// Begins an upload and sends most of it.
 async fn half_an_upload(server: &TestServer, user: &User, chat: &str) -> TcpStream {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
         "POST /api/local/sessions/{chat}/media HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 200079\r\nConnection: close\r\n\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 400079\r\nConnection: close\r\n\r\n\
          --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n",
         server.address, user.access
     );
     socket.write_all(head.as_bytes()).await.unwrap();
-    socket.write_all(&[b'x'; 100_000]).await.unwrap();
+    // More than is gathered for one write.
+    socket.write_all(&[b'x'; 300_000]).await.unwrap();
     eventually("half of it is on disk", PATIENCE, || {
         uploaded(server)
             .iter()

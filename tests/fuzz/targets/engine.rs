@@ -136,11 +136,10 @@ fn survives(event: &EngineEvent) {
     assert_eq!(serde_json::to_string(&again).expect("written"), written);
 }
 
-/// The reply is the text, whatever the cuts between reads.
+/// The reply is the text without what steers a terminal, whatever the cuts between reads.
 fn text(bytes: &[u8]) {
     let (size, printed) = choice(bytes);
-    let whole = String::from_utf8_lossy(printed);
-    for size in [usize::from(size).max(1), 1] {
+    let said = |size: usize| -> String {
         let mut parser = parser(EngineKind::Command, Output::Text);
         assert!(parser.takes_bytes());
         let mut events = Vec::new();
@@ -149,13 +148,20 @@ fn text(bytes: &[u8]) {
         }
         parser.end(&mut events);
         assert_eq!(events.pop(), Some(EngineEvent::Result { text: None }));
-        let said: String = events
+        events
             .iter()
             .map(|event| match event {
                 EngineEvent::Text { text } => text.as_str(),
                 other => panic!("{other:?}"),
             })
-            .collect();
-        assert_eq!(said, whole, "read {size} at a time");
+            .collect()
+    };
+    let whole = said(printed.len().max(1));
+    assert!(!whole.contains('\u{1b}'));
+    if !printed.contains(&0x1b) {
+        assert_eq!(whole, String::from_utf8_lossy(printed));
+    }
+    for size in [usize::from(size).max(1), 1] {
+        assert_eq!(said(size), whole, "read {size} at a time");
     }
 }
