@@ -68,9 +68,8 @@ pub fn safe_name(name: &str) -> String {
         .map(|c| if is_bad(c) { '_' } else { c })
         .collect();
     let name = name
-        .trim()
-        .trim_start_matches(['.', '-'])
-        .trim_end_matches(['.', ' ']);
+        .trim_start_matches(|c: char| c.is_whitespace() || c == '.' || c == '-')
+        .trim_end_matches(|c: char| c.is_whitespace() || c == '.');
     let reserved = ["con", "prn", "aux", "nul"];
     let stem = name.split('.').next().unwrap_or_default().to_lowercase();
     let name = match name {

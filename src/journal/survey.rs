@@ -95,13 +95,10 @@ pub(super) fn survey(
                 found: *first_seq,
             });
         }
-        let circumstances = Circumstances {
-            is_copy,
-            is_followed: at + 1 < names.len(),
-        };
+        let next = names.get(at + 1).map(|(_, first_seq)| *first_seq);
         survey
             .segments
-            .push(look_at(disk, path, *first_seq, depth, circumstances)?);
+            .push(look_at(disk, path, *first_seq, depth, is_copy, next)?);
     }
     Ok(survey)
 }
@@ -111,8 +108,13 @@ fn look_at(
     path: &Path,
     first_seq: u64,
     depth: Depth,
-    circumstances: Circumstances,
+    is_copy: bool,
+    next: Option<u64>,
 ) -> Result<Found, JournalError> {
+    let circumstances = Circumstances {
+        is_copy,
+        is_followed: next.is_some(),
+    };
     let file = disk
         .open_read(path)
         .map_err(JournalError::io("open", path))?;
@@ -127,10 +129,11 @@ fn look_at(
     let file_bytes = file.size().map_err(JournalError::io("read", path))?;
     let begin = (SEGMENT_HEADER_BYTES as u64, first_seq);
     let scan = match depth {
-        Depth::Start(_) if circumstances.is_followed && !circumstances.is_copy => {
+        Depth::Start(_) if next.is_some() && !is_copy => {
+            // A seal that does not lead to the next segment is not believed.
             match seal_at_end(&file, path, &header, file_bytes)? {
-                Some(sealed) => sealed,
-                None => scan(&file, path, &header, begin, circumstances)?,
+                Some(sealed) if Some(sealed.next_seq) == next => sealed,
+                _ => scan(&file, path, &header, begin, circumstances)?,
             }
         }
         Depth::Start(Some(position)) if position.segment == first_seq => {
