@@ -15,7 +15,7 @@ use super::process::{Completion, Parser, Patience, run_process};
 use super::settings::{EngineKind, EngineSettings};
 use super::{Engine, EngineError, EngineEvent, Run, Turn};
 use super::{acp, claude, codex, command, gemini, opencode};
-use crate::guard::{Confinement, Guards, Needs};
+use crate::guard::{Confinement, Guards, Needs, landlock_abi};
 use crate::model::limits::TOOL_DETAIL_BYTES_MAX;
 use crate::model::text::truncated;
 
@@ -92,6 +92,13 @@ impl CommandLine {
         settings.env.extend(turn.extra.env.clone());
         settings
     }
+
+    /// Whether the kernel holds it to its lists.
+    fn is_confined(&self) -> bool {
+        self.guards.policy().is_some()
+            && self.settings.confine.unwrap_or(true)
+            && landlock_abi().is_some()
+    }
 }
 
 impl Engine for CommandLine {
@@ -109,7 +116,8 @@ impl Engine for CommandLine {
             // One that is talked with is never told it as an argument.
             let is_talk = self.dialect.talk.is_some();
             turn.resume = turn.resume.filter(|id| is_talk || is_session_id(id));
-            let settings = self.with(&turn);
+            let mut settings = self.with(&turn);
+            settings.confine = Some(self.is_confined());
             turn.model = turn.model.or_else(|| self.settings.model.clone());
             loop {
                 let launch = (self.dialect.launch)(&settings, &turn)?.checked()?;

@@ -1,8 +1,10 @@
 //! Codex: `codex exec --json`.
 //!
-//! The message is its standard input (`-`), so nothing in it can become an option. It runs in its own sandbox,
-//! `workspace-write` (`read-only` where its worker may only look or would have to ask), and never asks: what the sandbox
-//! refuses is refused. It answers message by message, not by token.
+//! The message is its standard input (`-`), so nothing in it can become an option. It never asks, so its sandbox is all
+//! that refuses: `workspace-write`, or `read-only` where its worker may only look or would have to ask. That one makes
+//! namespaces, which a confined process may not, and then each of its commands fails: where Skep confines it, Skep's lists
+//! are its sandbox (`danger-full-access` of what they leave), but for `read-only`, which they are not. It answers message by
+//! message, not by token.
 //! The tokens it counts are those of its whole thread, also of turns before.
 
 use std::collections::HashSet;
@@ -43,9 +45,14 @@ pub static DIALECT: Dialect = Dialect {
 fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError> {
     let (program, added) = program(settings, DIALECT.program);
     // It cannot ask anybody while it runs on its own, so what would have to be asked is not done.
-    let sandbox = match turn.permissions {
-        Permissions::AllowEdits | Permissions::AllowAll => "workspace-write",
-        Permissions::Ask | Permissions::ReadOnly => "read-only",
+    let may_edit = match turn.permissions {
+        Permissions::AllowEdits | Permissions::AllowAll => true,
+        Permissions::Ask | Permissions::ReadOnly => false,
+    };
+    let sandbox = match settings.confine {
+        _ if !may_edit => "read-only",
+        Some(true) => "danger-full-access",
+        _ => "workspace-write",
     };
     let mut argv: Vec<String> = vec![
         program,
@@ -85,7 +92,7 @@ fn launch(settings: &EngineSettings, turn: &Turn) -> Result<Launch, EngineError>
         );
     }
     // As with commands: where nobody can be asked, the mode says it for all.
-    let approval = (sandbox == "workspace-write").then(|| toml_text("approve"));
+    let approval = may_edit.then(|| toml_text("approve"));
     for server in &turn.extra.servers {
         let mut settings = match &server.reach {
             Reach::Url(url, token) => vec![

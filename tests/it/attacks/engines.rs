@@ -65,6 +65,7 @@ async fn no_name_path_or_message_becomes_an_option() {
                 "exec",
                 "--json",
                 "--skip-git-repo-check",
+                "--config=sandbox_mode=\"danger-full-access\"",
                 "--config=sandbox_mode=\"workspace-write\"",
                 "--config=approval_policy=\"never\"",
                 "run",
