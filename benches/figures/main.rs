@@ -20,6 +20,7 @@ mod deltas;
 mod exec;
 mod fan_out;
 mod growth;
+mod guard;
 mod idle_stream;
 mod log_download;
 mod memory;
@@ -30,6 +31,7 @@ mod post_alone;
 mod post_together;
 mod start;
 mod support;
+mod tool_round;
 
 use std::io;
 use std::pin::Pin;
@@ -43,7 +45,7 @@ type Question = (&'static str, fn(&Figures) -> Measured<'_>);
 type Measured<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<Row>>> + 'a>>;
 
 /// Every question, by the name of its file.
-const QUESTIONS: [Question; 15] = [
+const QUESTIONS: [Question; 17] = [
     ("post_alone", |figures| {
         Box::pin(post_alone::measure(figures))
     }),
@@ -69,6 +71,10 @@ const QUESTIONS: [Question; 15] = [
     ("growth", |figures| Box::pin(growth::measure(figures))),
     ("pocketbase", |figures| {
         Box::pin(pocketbase::measure(figures))
+    }),
+    ("guard", |figures| Box::pin(guard::measure(figures))),
+    ("tool_round", |figures| {
+        Box::pin(tool_round::measure(figures))
     }),
     ("pipeline", |figures| Box::pin(pipeline::measure(figures))),
 ];
