@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::support::http::{Call, Method};
@@ -49,6 +49,34 @@ pub struct Browser {
     _profile: TempDir,
 }
 
+/// Starts of the driver for one browser: the free port that it finds may be taken when it comes to use it, and then it
+/// ends.
+const DRIVER_TRIES_MAX: usize = 5;
+
+/// A driver and the port that it is reached at; `None` where it ended before it said one.
+async fn driver(profile: &Path) -> Option<(Child, Lines<BufReader<ChildStdout>>, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .env("HOME", profile)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("chromedriver is installed; tests/run.sh does that");
+    let mut lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
+    let port = timeout(PATIENCE, async {
+        loop {
+            let line = lines.next_line().await.expect("a line")?;
+            if let Some(rest) = line.split("started successfully on port ").nth(1) {
+                break Some(rest.trim_end_matches('.').parse::<u16>().expect("a port"));
+            }
+        }
+    });
+    let port = port.await.expect("the driver starts")?;
+    Some((driver, lines, port))
+}
+
 impl Browser {
     pub async fn start() -> Self {
         Self::start_with(json!({ "browser": "ALL" }), json!({})).await
@@ -63,29 +91,14 @@ impl Browser {
 
     async fn start_with(logs: Value, traced: Value) -> Self {
         let profile = tempfile::tempdir().expect("a temporary directory");
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .env("HOME", profile.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("chromedriver is installed; tests/run.sh does that");
-        let mut lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
-        let port = timeout(PATIENCE, async {
-            loop {
-                let line = lines
-                    .next_line()
-                    .await
-                    .expect("a line")
-                    .expect("the driver says its port");
-                if let Some(rest) = line.split("started successfully on port ").nth(1) {
-                    break rest.trim_end_matches('.').parse::<u16>().expect("a port");
-                }
+        let mut tries = 0;
+        let (driver, mut lines, port) = loop {
+            tries += 1;
+            match driver(profile.path()).await {
+                Some(started) => break started,
+                None => assert!(tries < DRIVER_TRIES_MAX, "the driver says its port"),
             }
-        });
-        let port = port.await.expect("the driver starts");
+        };
         // Nobody reads what else it says; it must not wait for that.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
