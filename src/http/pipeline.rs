@@ -29,7 +29,7 @@ use super::origin::{self, CrossOrigin, Origins};
 use super::panics::REQUEST;
 use super::rate_limit::{Meter, RateLimits};
 use super::request::Request;
-use super::request_body::{self, RequestBody, Rest, body_bytes_max};
+use super::request_body::{RequestBody, Rest, body_bytes_max};
 use super::request_id::RequestId;
 use super::response::Response;
 use super::router::{Deprecation, Found, Policy, Route, Router};
@@ -141,7 +141,6 @@ impl<S: Authenticate> Pipeline<S> {
         let encoding = Encoding::accepted(&parts.headers);
         let https_only = self.origins.is_https_only(&parts);
         let rest = Rest::of(&parts, &body);
-        let is_awaited = request_body::awaits_leave(&parts.headers);
         let body = RequestBody::new(body, rest.clone(), self.limits.body_chunk);
 
         let mut cross_origin = None;
@@ -171,7 +170,7 @@ impl<S: Authenticate> Pipeline<S> {
         metrics.observe(status.as_u16(), duration);
         log(&method, &path, metrics.route(), &response, duration, &id);
         if let Some(rest) = rest
-            && !rest.is_received(is_awaited).await
+            && !rest.is_received().await
         {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

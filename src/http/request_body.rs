@@ -165,8 +165,12 @@ impl Drop for RequestBody {
 
 /// What became of a request's body by the time that it is answered. HTTP/1.1 has no way to leave the rest of a body out:
 /// its connection goes on behind the last byte, or not at all, and then the answer has to say so.
-#[derive(Clone, Default)]
-pub(super) struct Rest(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub(super) struct Rest {
+    state: Arc<Mutex<State>>,
+    /// The client sends its body only once it is asked to (RFC 9110, 10.1.1).
+    awaits_leave: bool,
+}
 
 #[derive(Default)]
 enum State {
@@ -179,19 +183,22 @@ enum State {
 impl Rest {
     /// `None` where nobody has to care: there is no body, or HTTP/2 ends its stream.
     pub(super) fn of(parts: &Parts, body: &Incoming) -> Option<Rest> {
-        (parts.version < Version::HTTP_2 && !body.is_end_stream()).then(Rest::default)
+        (parts.version < Version::HTTP_2 && !body.is_end_stream()).then(|| Rest {
+            state: Arc::default(),
+            awaits_leave: parts.headers.contains_key(EXPECT),
+        })
     }
 
     /// Whether the connection can go on. A short rest is received for that; not from a client that waits for leave to
     /// send it.
-    pub(super) async fn is_received(&self, is_awaited: bool) -> bool {
+    pub(super) async fn is_received(&self) -> bool {
         let state = std::mem::take(&mut *self.state());
         let mut incoming = match state {
             State::Unknown => return false,
             State::Received => return true,
             State::Left(incoming) => incoming,
         };
-        if is_awaited || incoming.size_hint().lower() > REST_BYTES_MAX {
+        if self.awaits_leave || incoming.size_hint().lower() > REST_BYTES_MAX {
             return false;
         }
         let received = async {
@@ -213,13 +220,8 @@ impl Rest {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether the client sends its body only once it is asked to (RFC 9110, 10.1.1).
-pub(super) fn awaits_leave(headers: &HeaderMap) -> bool {
-    headers.contains_key(EXPECT)
 }
 
 impl Stream for RequestBody {
