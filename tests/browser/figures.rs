@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::conversation::someone;
 use crate::support::TestServer;
-use crate::support::server::{PASSWORD, Setup};
+use crate::support::server::Setup;
 use crate::webdriver::Browser;
 use crate::{filled, is_idle};
 
@@ -231,14 +231,7 @@ async fn streaming(server: &TestServer, browser: &Browser, worker: &str) {
 /// What one tab holds after replies, each in a chat of its own, once what nobody needs is gone.
 async fn memory(server: &TestServer, worker: &str) {
     let seconds = std::env::var("SKEP_STREAM_SECONDS").map_or(60, |text| text.parse().unwrap());
-    let browser = Browser::start().await;
-    browser.go(&format!("http://{}/", server.address)).await;
-    browser
-        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
-        .await;
-    browser
-        .until("document.querySelector('.composer-input')")
-        .await;
+    let browser = Browser::signed_in_by_password(server).await;
     let begun = Instant::now();
     let mut held = Vec::new();
     while held.len() < 3 || begun.elapsed() < Duration::from_secs(seconds) {
@@ -275,12 +268,7 @@ async fn the_figures_of_the_console() {
     );
     let server = Setup::settings(&engine).start_on(&home, &data).await;
     let browser = Browser::traced().await;
-    browser
-        .go(&format!("http://{}/#code={}", server.address, server.code))
-        .await;
-    browser
-        .until("document.querySelector('.composer-input')")
-        .await;
+    browser.open_link(&server).await;
     println!("| what | Skep | asked of itself |\n|---|---|---|");
     first_load(&server, &browser).await;
     long_chat(&server, &browser, &chat).await;

@@ -76,9 +76,7 @@ async fn the_link_opens_signed_in_and_leaves_no_code_behind() {
     other
         .until("document.querySelector('.field-error:not([hidden])')")
         .await;
-    other
-        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
-        .await;
+    other.enter_password().await;
     other
         .until("document.querySelector('.composer-input')")
         .await;
@@ -200,9 +198,7 @@ async fn the_bee_answers_for_a_worker_whose_engine_is_missing() {
     server.log_in().await.worker("Ada", "missing").await;
     let browser = Browser::start().await;
     browser.go(&format!("http://{}/", server.address)).await;
-    browser
-        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
-        .await;
+    browser.enter_password().await;
     browser.say("@Ada help").await;
     // How long it ran is known with the rest of its row: from then on nothing is drawn again.
     browser
@@ -358,14 +354,7 @@ async fn a_running_execution_is_found_and_its_log_grows() {
     let (worker, chat) = user.chat_with_engine("Ada", "fake").await;
     let execution = user.send(&chat, "wait for me").await;
     user.printed(&execution, "waiting for me").await;
-    let browser = Browser::start().await;
-    browser.go(&format!("http://{}/", server.address)).await;
-    browser
-        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
-        .await;
-    browser
-        .until("document.querySelector('.composer-input')")
-        .await;
+    let browser = Browser::signed_in_by_password(&server).await;
     browser.click("a[href='/executions']").await;
     browser
         .until("document.querySelector('.executions-table .badge-running')")

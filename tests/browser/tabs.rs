@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::conversation::someone;
 use crate::support::engine::settings;
-use crate::support::server::PASSWORD;
 use crate::support::{PATIENCE, TestServer, User};
 use crate::webdriver::Browser;
 use crate::{REPLY, is_idle, replied};
@@ -121,9 +120,7 @@ async fn signing_out_in_one_tab_signs_the_other_out() {
     };
     let none = tokio::time::timeout(PATIENCE, none).await;
     none.expect("nobody is told anything any more");
-    browser
-        .type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
-        .await;
+    browser.enter_password().await;
     browser
         .until("document.querySelectorAll('.message-reply').length === 1")
         .await;

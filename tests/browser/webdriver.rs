@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::support::http::{Call, Method};
+use crate::support::server::PASSWORD;
 use crate::support::{PATIENCE, TestServer};
 
 /// How WebDriver names an element in JSON.
@@ -137,13 +138,33 @@ impl Browser {
     /// A browser that has opened the printed link.
     pub async fn signed_in(server: &TestServer) -> Self {
         let browser = Self::start().await;
+        browser.open_link(server).await;
         browser
-            .go(&format!("http://{}/#code={}", server.address, server.code))
+    }
+
+    /// Opens the printed link.
+    pub async fn open_link(&self, server: &TestServer) {
+        self.go(&format!("http://{}/#code={}", server.address, server.code))
             .await;
+        self.until("document.querySelector('.composer-input')")
+            .await;
+    }
+
+    /// A browser whose user knows the password: the link was used, or is another one's.
+    pub async fn signed_in_by_password(server: &TestServer) -> Self {
+        let browser = Self::start().await;
+        browser.go(&format!("http://{}/", server.address)).await;
+        browser.enter_password().await;
         browser
             .until("document.querySelector('.composer-input')")
             .await;
         browser
+    }
+
+    /// Types the password where it is asked for.
+    pub async fn enter_password(&self) {
+        self.type_into("input[name=password]", &format!("{PASSWORD}\u{e007}"))
+            .await;
     }
 
     async fn command(&self, method: Method, path: &str, body: &Value) -> Result<Value, String> {
