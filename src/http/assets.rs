@@ -46,8 +46,13 @@ impl Assets {
     /// Pages name scripts and styles by a path that holds the version, and these name each other relative to their own:
     /// a browser keeps them all, asks only for the page, and has all of the next version at once.
     pub fn of<E: RustEmbed>(reserved: &'static [&'static str], base_path: &str) -> Assets {
-        let asset =
-            |name: Cow<'static, str>| Some((name.clone(), Asset::new(&name, E::get(&name)?)));
+        let asset = |name: Cow<'static, str>| {
+            let mut asset = Asset::new(&name, E::get(&name)?);
+            if name.ends_with(".css") {
+                asset.take_in_imports::<E>(&name);
+            }
+            Some((name, asset))
+        };
         let mut files: HashMap<_, _> = E::iter().filter_map(asset).collect();
         let mut tags: Vec<&str> = files.values().map(|asset| asset.tag.as_str()).collect();
         tags.sort_unstable();
@@ -153,8 +158,30 @@ impl Asset {
             moved.push('/');
             moved.push_str(part);
         }
-        self.tag = format!("{}-{:08x}", self.tag, crc32c::crc32c(moved.as_bytes()));
-        self.bytes = Bytes::from(moved);
+        self.replace(moved.into_bytes());
+    }
+
+    /// Puts what a style sheet imports from beside itself in the place of each `@import`, so that it is asked for once.
+    fn take_in_imports<E: RustEmbed>(&mut self, name: &str) {
+        let Ok(sheet) = std::str::from_utf8(&self.bytes) else {
+            return;
+        };
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let imported = |line: &str| {
+            let name = line.strip_prefix("@import \"")?.strip_suffix("\";")?;
+            Some(E::get(&format!("{folder}/{name}"))?.data)
+        };
+        let mut whole = Vec::new();
+        for line in sheet.lines() {
+            whole.extend_from_slice(&imported(line).unwrap_or(line.as_bytes().into()));
+            whole.push(b'\n');
+        }
+        self.replace(whole);
+    }
+
+    fn replace(&mut self, bytes: Vec<u8>) {
+        self.tag = format!("{}-{:08x}", self.tag, crc32c::crc32c(&bytes));
+        self.bytes = Bytes::from(bytes);
     }
 
     /// The file, or 304. What is asked for by a path of its version may be kept for ever; else it is asked after each time.

@@ -56,6 +56,20 @@ async fn the_console_and_its_modules_are_below_the_base() {
         }
         assert!(named > 40, "{named}");
     }
+    // All styles come in one file, each whole and in its order.
+    let sheet = server
+        .call(Method::Get, "/skep/css/console.css")
+        .send()
+        .await
+        .expect(200)
+        .text();
+    assert!(!sheet.contains("@import"));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/css");
+    let at = |name: &str| {
+        let part = std::fs::read_to_string(folder.join(name)).unwrap();
+        sheet.find(&part).expect(name)
+    };
+    assert!(at("tokens.css") < at("base.css") && at("base.css") < at("palette.css"));
     let manifest = server
         .call(Method::Get, "/skep/manifest.webmanifest")
         .send()

@@ -413,6 +413,28 @@ fn the_console_is_loaded_at_once_but_for_pages_that_come_later() {
     }
 }
 
+/// The server sends it whole; what it does not import would be a file for nobody.
+#[test]
+fn the_console_has_one_style_sheet_made_of_all() {
+    let console = root().join("assets/css/console.css");
+    let sheet = std::fs::read_to_string(&console).unwrap();
+    let imported: Vec<&str> = sheet
+        .lines()
+        .filter_map(|line| line.strip_prefix("@import \"")?.strip_suffix("\";"))
+        .collect();
+    let mut sorted = imported.clone();
+    sorted.sort_unstable();
+    let mut there: Vec<String> = files_under("assets/css", "css")
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| name != "console.css")
+        .collect();
+    there.sort_unstable();
+    assert_eq!(sorted, there);
+    let page = std::fs::read_to_string(root().join("assets/index.html")).unwrap();
+    assert_eq!(page.matches("rel=\"stylesheet\"").count(), 1);
+}
+
 /// No inline code, and nothing from elsewhere: the policy forbids it, so it would not even run.
 #[test]
 fn the_console_keeps_to_its_own_policy() {
