@@ -1,9 +1,10 @@
-/** Pages whose modules are fetched when they are first gone to, so that the first load stays small. */
+/** Pages and dialogs whose modules are fetched when they are first gone to, so that the first load stays small. */
 import { h, replace } from './dom.js';
 import { t } from './strings.js';
 import { NetworkError } from './api.js';
 import { emit } from './store.js';
 import { loadFailed } from './components/status.js';
+import { toastError } from './components/toast.js';
 
 /**
  * @param {() => Promise<Function>} load fetches the page's function
@@ -52,3 +53,19 @@ export function later(load) {
     };
   }
 }
+
+/**
+ * @param {() => Promise<Function>} load fetches the function
+ * @returns {(...given: unknown[]) => Promise<unknown>} the function; that it cannot be fetched is told
+ */
+export const onCall =
+  (load) =>
+  async (...given) => {
+    let run;
+    try {
+      run = await load();
+    } catch (cause) {
+      return toastError(new NetworkError(cause));
+    }
+    return run(...given);
+  };

@@ -12,10 +12,10 @@ import { emptyState } from './components/status.js';
 import { pageHead } from './components/page-head.js';
 import { toastError } from './components/toast.js';
 import { chatPage } from './pages/chat.js';
-import { workersPage } from './pages/workers.js';
-import { executionsPage } from './pages/executions.js';
-import { executionPage } from './pages/execution.js';
 
+const workersPage = later(async () => (await import('./pages/workers.js')).workersPage);
+const executionsPage = later(async () => (await import('./pages/executions.js')).executionsPage);
+const executionPage = later(async () => (await import('./pages/execution.js')).executionPage);
 const tasksPage = later(async () => (await import('./pages/tasks.js')).tasksPage);
 const memoryPage = later(async () => (await import('./pages/memory.js')).memoryPage);
 const usagePage = later(async () => (await import('./pages/usage.js')).usagePage);

@@ -4,11 +4,12 @@ import { t } from '../strings.js';
 import * as api from '../api.js';
 import { store, putSession, dropSession, hideSession, markUnread, markRead } from '../store.js';
 import { currentPath, navigate } from '../router.js';
-import { exportChat } from '../export.js';
+import { onCall } from '../later.js';
 import { formDialog } from './dialog.js';
 import { field, showFieldErrors } from './field.js';
 import { toast, toastError } from './toast.js';
 
+const exportChat = onCall(async () => (await import('../export.js')).exportChat);
 /** How long a chat that was deleted can be had back. */
 const UNDO_MS = 8000;
 const TAGS_MAX = 20;

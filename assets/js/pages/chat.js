@@ -30,8 +30,9 @@ import { BEE, chatHead } from '../components/chat-head.js';
 import { emptyState } from '../components/status.js';
 import { toast, toastError } from '../components/toast.js';
 import { greeting } from './greeting.js';
-import { workerDialog } from './worker-dialog.js';
+import { onCall } from '../later.js';
 
+const workerDialog = onCall(async () => (await import('./worker-dialog.js')).workerDialog);
 /** A screen is filled at once; what is above comes as one nears it. */
 const FIRST_MESSAGES = 24;
 const PAGE_MESSAGES = 60;

@@ -7,8 +7,9 @@ import { avatar } from '../components/avatar.js';
 import { engineState, fixOf, isReady } from '../components/engine-field.js';
 import { stateBadge } from '../components/status.js';
 import { icon, skepMark } from '../icons.js';
-import { workerDialog } from './worker-dialog.js';
+import { onCall } from '../later.js';
 
+const workerDialog = onCall(async () => (await import('./worker-dialog.js')).workerDialog);
 const SUGGESTIONS = ['chat.suggest.1', 'chat.suggest.2', 'chat.suggest.3'];
 
 /** @param {{name: string|null, onSuggest: (text: string) => void}} options */
