@@ -5,6 +5,7 @@ import * as api from './api.js';
 import { on } from './store.js';
 import { below } from './base.js';
 import { syncThemeColor } from './prefs.js';
+import { prepareStream } from './stream.js';
 import { startKeys } from './keys.js';
 import { startShell } from './shell.js';
 import { signInPage } from './pages/sign-in.js';
@@ -98,6 +99,7 @@ function offline() {
   setTimeout(boot, OFFLINE_RETRY_MS);
 }
 
+prepareStream();
 document.documentElement.lang = language;
 syncThemeColor();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', syncThemeColor);

@@ -14,6 +14,21 @@ const ANSWER_MAX_MS = 4000;
 const SILENCE_MAX_MS = 100_000;
 
 let stream = null;
+let early = null;
+
+/** Begins with the worker, which takes its time, while the session is still being asked for. */
+export function prepareStream() {
+  if ('SharedWorker' in globalThis) early ??= makeWorker();
+}
+
+/** Null where the browser refuses it. */
+function makeWorker() {
+  try {
+    return new SharedWorker(new URL('../background/stream.js', import.meta.url), { type: 'module', name: NAME });
+  } catch {
+    return null;
+  }
+}
 
 /**
  * Starts the stream and keeps it going.
@@ -63,12 +78,9 @@ function shared(listeners) {
   };
 
   function open() {
-    let worker;
-    try {
-      worker = new SharedWorker(new URL('../background/stream.js', import.meta.url), { type: 'module', name: NAME });
-    } catch {
-      return alone();
-    }
+    const worker = early ?? makeWorker();
+    early = null;
+    if (!worker) return alone();
     worker.onerror = alone;
     port = worker.port;
     port.onmessage = ({ data }) => {
