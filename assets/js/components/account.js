@@ -156,7 +156,8 @@ export function keysDialog() {
     body: [
       h(
         'dl',
-        { class: 'keys' },
+        // Not the switch at its end: a list that is longer than the page is read from its beginning.
+        { class: 'keys', tabindex: -1, data: { autofocus: '' } },
         KEY_LIST.map(([label, keys, isSequence]) =>
           h(
             'div',

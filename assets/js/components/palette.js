@@ -29,7 +29,6 @@ const ACTIONS = [
   ['nav.tasks', 'tasks', '/tasks'],
   ['nav.memory', 'memory', '/memory'],
   ['nav.usage', 'chart', '/usage'],
-  ['nav.usage', 'chart', '/usage'],
   ['nav.settings', 'settings', '/settings'],
   ['menu.keys', 'keyboard', keysDialog],
 ];

@@ -63,7 +63,7 @@ export function settingsPage(params) {
       else link.removeAttribute('aria-current');
     }
     const current = links.find((link) => link.dataset.section === name);
-    requestAnimationFrame(() => current.scrollIntoView({ block: 'nearest', inline: 'nearest' }));
+    requestAnimationFrame(() => current.scrollIntoView({ block: 'nearest', inline: 'center' }));
   }
   show(params.section);
   return {

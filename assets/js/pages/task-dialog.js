@@ -1,9 +1,10 @@
 /** Creating and editing a task. */
-import { h, uid } from '../dom.js';
+import { h } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
 import { localInput, title as titleOf } from '../format.js';
 import { store, randomKey, sessionsByTime } from '../store.js';
+import { choices } from '../components/choices.js';
 import { cronField } from '../components/cron-field.js';
 import { formDialog } from '../components/dialog.js';
 import { field, select, showFieldErrors, textArea } from '../components/field.js';
@@ -83,35 +84,15 @@ export function taskDialog(task, onSaved) {
     countdown: h('div', { class: 'form' }, at.el, quick),
     scheduled: cron.el,
   };
-  const group = uid('type');
-  const choice = h(
-    'fieldset',
-    { class: 'choices' },
-    h('legend', null, t('tasks.type')),
-    h(
-      'div',
-      { class: 'choice-row' },
-      TYPES.map((name) =>
-        h(
-          'label',
-          { class: 'choice' },
-          h('input', {
-            type: 'radio',
-            name: group,
-            value: name,
-            checked: name === type,
-            on: {
-              change: () => {
-                type = name;
-                showPanel();
-              },
-            },
-          }),
-          h('span', null, t(`tasks.type.${name}`)),
-        ),
-      ),
-    ),
-  );
+  const choice = choices({
+    label: t('tasks.type'),
+    options: TYPES.map((name) => [name, t(`tasks.type.${name}`)]),
+    chosen: type,
+    onChoose(name) {
+      type = name;
+      showPanel();
+    },
+  });
   function showPanel() {
     for (const [name, panel] of Object.entries(panels)) panel.hidden = name !== type;
   }

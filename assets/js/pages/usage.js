@@ -1,10 +1,11 @@
 /** Usage: what executions came to, by day, by worker, by model; each chart beside the table that it is drawn from. */
-import { h, replace, slot, uid } from '../dom.js';
+import { h, replace, slot } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
 import { count, duration, money } from '../format.js';
 import { isFinal, on, workerName } from '../store.js';
 import { columnChart, rowBar } from '../components/chart.js';
+import { choices } from '../components/choices.js';
 import { pageHead } from '../components/page-head.js';
 import { emptyState, loadFailed } from '../components/status.js';
 import { toastError } from '../components/toast.js';
@@ -38,24 +39,26 @@ export function usagePage() {
   const controls = h(
     'div',
     { class: 'usage-controls' },
-    radios(
-      t('usage.period'),
-      PERIODS_DAYS.map((days) => [days, t('usage.days', { n: days })]),
-      period,
-      (chosen) => {
-        period = Number(chosen);
+    choices({
+      label: t('usage.period'),
+      hideLabel: true,
+      options: PERIODS_DAYS.map((days) => [days, t('usage.days', { n: days })]),
+      chosen: period,
+      onChoose(days) {
+        period = days;
         load();
       },
-    ),
-    radios(
-      t('usage.measure'),
-      Object.keys(MEASURES).map((name) => [name, t(`usage.${name}`)]),
-      measure,
-      (chosen) => {
-        measure = chosen;
+    }),
+    choices({
+      label: t('usage.measure'),
+      hideLabel: true,
+      options: Object.keys(MEASURES).map((name) => [name, t(`usage.${name}`)]),
+      chosen: measure,
+      onChoose(name) {
+        measure = name;
         render();
       },
-    ),
+    }),
   );
   replace(body, h('p', { class: 'muted', role: 'status' }, t('common.loading')));
 
@@ -124,33 +127,6 @@ const emptyUsage = () =>
     glyph: 'chart',
     action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')),
   });
-
-function radios(label, options, chosen, onChoose) {
-  const group = uid('choice');
-  return h(
-    'fieldset',
-    { class: 'choices' },
-    h('legend', { class: 'visually-hidden' }, label),
-    h(
-      'div',
-      { class: 'choice-row' },
-      options.map(([value, words]) =>
-        h(
-          'label',
-          { class: 'choice' },
-          h('input', {
-            type: 'radio',
-            name: group,
-            value: String(value),
-            checked: value === chosen,
-            on: { change: (e) => onChoose(e.target.value) },
-          }),
-          h('span', null, words),
-        ),
-      ),
-    ),
-  );
-}
 
 /** Tokens and cost, as far as an engine says them. */
 const spent = (sum) =>

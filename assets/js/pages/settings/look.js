@@ -1,36 +1,22 @@
 /** Theme, language, keyboard: how the console looks and listens, in this browser. */
-import { h, uid } from '../../dom.js';
+import { h } from '../../dom.js';
 import { t, LANGUAGES } from '../../strings.js';
 import { icon } from '../../icons.js';
 import { getPref, setPref, setTheme, theme, THEMES } from '../../prefs.js';
 import { keysDialog } from '../../components/account.js';
+import { choices } from '../../components/choices.js';
 import { actions, block } from './parts.js';
 
+const GLYPHS = { system: 'system', light: 'sun', dark: 'moon' };
+
 export function lookSection() {
-  const group = uid('theme');
-  const themes = h(
-    'fieldset',
-    { class: 'choices' },
-    h('legend', { class: 'visually-hidden' }, t('menu.theme')),
-    h(
-      'div',
-      { class: 'choice-row' },
-      THEMES.map((name) =>
-        h(
-          'label',
-          { class: 'choice' },
-          h('input', {
-            type: 'radio',
-            name: group,
-            value: name,
-            checked: theme() === name,
-            on: { change: () => setTheme(name) },
-          }),
-          h('span', null, icon({ system: 'system', light: 'sun', dark: 'moon' }[name]), t(`menu.theme.${name}`)),
-        ),
-      ),
-    ),
-  );
+  const themes = choices({
+    label: t('menu.theme'),
+    hideLabel: true,
+    options: THEMES.map((name) => [name, t(`menu.theme.${name}`), icon(GLYPHS[name])]),
+    chosen: theme(),
+    onChoose: setTheme,
+  });
   const languages = h(
     'select',
     {
