@@ -45,10 +45,12 @@ export function duration(ms) {
   const seconds = ms / 1000;
   if (seconds < 0.1) return t('time.ms', { n: Math.round(ms) });
   if (seconds < 10) return t('time.seconds', { n: seconds.toFixed(1) });
-  if (seconds < 60) return t('time.seconds', { n: Math.round(seconds) });
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return t('time.minSec', { m: minutes, s: Math.round(seconds % 60) });
-  return t('time.hourMin', { h: Math.floor(minutes / 60), m: minutes % 60 });
+  const whole = Math.round(seconds);
+  if (whole < 60) return t('time.seconds', { n: whole });
+  const [m, s] = [Math.floor(whole / 60), whole % 60];
+  if (m < 60) return s ? t('time.minSec', { m, s }) : t('time.minutes', { n: m });
+  const h = Math.floor(m / 60);
+  return m % 60 ? t('time.hourMin', { h, m: m % 60 }) : t('time.hours', { n: h });
 }
 
 /** How long an execution ran, or has been running. */

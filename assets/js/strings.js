@@ -52,6 +52,7 @@ const en = {
   'time.seconds': '{n} s',
   'time.minSec': '{m} min {s} s',
   'time.hourMin': '{h} h {m} min',
+  'time.hours': '{n} h',
   'usage.in': '{n} in',
   'usage.out': '{n} out',
 

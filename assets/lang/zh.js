@@ -32,6 +32,7 @@ export default {
   'time.seconds': '{n} 秒',
   'time.minSec': '{m} 分 {s} 秒',
   'time.hourMin': '{h} 小时 {m} 分',
+  'time.hours': '{n} 小时',
   'usage.in': '输入 {n}',
   'usage.out': '输出 {n}',
 
