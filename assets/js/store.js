@@ -3,7 +3,7 @@
  * the stream, read by pages, which are told by topic. Nothing here is guessed, and nothing here draws.
  *
  * Topics: `me`, `sessions`, `workers`, `executions`, `live` (an execution id), `message` (an event of a chat),
- * `connection`, `held`, `gap` (events may have been missed: load your page's data anew).
+ * `connection`, `held`, `page-left`, `gap` (events may have been missed: load your page's data anew).
  */
 import { below } from './base.js';
 import * as api from './api.js';
@@ -247,12 +247,16 @@ export async function stopExecution(id) {
 }
 
 /** Runs an execution again. @returns {Promise<object>} the new one */
-export async function retryExecution(id) {
-  const execution = await api.postOnce(
-    `/api/executions/${encodeURIComponent(id)}/retry`,
-    {},
-    crypto.randomUUID?.() ?? randomKey(),
-  );
+export function retryExecution(id) {
+  // A double click asks once.
+  if (!retrying.has(id)) retrying.set(id, retry(id).finally(() => retrying.delete(id)));
+  return retrying.get(id);
+}
+
+const retrying = new Map();
+
+async function retry(id) {
+  const execution = await api.postOnce(`/api/executions/${encodeURIComponent(id)}/retry`, {}, randomKey());
   putExecution(execution);
   return execution;
 }
@@ -306,8 +310,19 @@ function applyStatus(data) {
     created_at: known?.created_at ?? Date.now(),
   });
   if (data.worker_id) wantedWorkers();
+  if (isFinal(data.status)) moveUp();
   // The event is short; the row has the rest (times, engine, usage, error).
   if (!known || isFinal(data.status) || data.status === 'running') loadExecution(id).catch(() => {});
+}
+
+/** An execution is told its place when it is queued; those before it end one by one, and not always by running. */
+function moveUp() {
+  const open = [...store.executions.values()].filter((e) => !isFinal(e.status));
+  for (const e of open) {
+    if (e.status !== 'pending' || !e.queue_position) continue;
+    const before = open.filter((o) => o.worker_id === e.worker_id && o.id < e.id).length;
+    if (before < e.queue_position) putExecution({ id: e.id, status: e.status, queue_position: before });
+  }
 }
 
 function applyUsage(data) {

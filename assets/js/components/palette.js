@@ -243,7 +243,7 @@ function open() {
     pressedOutside = e.target === el;
   });
   el.addEventListener('click', (e) => {
-    if (pressedOutside && e.target === el) close();
+    if (pressedOutside && e.target === el && e.detail < 2) close();
   });
   el.addEventListener('close', () => {
     clearTimeout(timer);
