@@ -82,6 +82,7 @@ export async function startShell(root) {
   let isFirst = true;
   startRouter(ROUTES, outlet, (path, shown) => {
     const isOther = page !== shown;
+    if (isOther) emit('page-left');
     page = shown;
     side.setPath(path);
     setTitle();

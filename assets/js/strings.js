@@ -39,6 +39,7 @@ const en = {
   'common.actions': 'Actions for {name}',
   'common.again': 'Try again',
   'common.undo': 'Undo',
+  'dialog.typed': 'Not saved yet. Press Esc again to leave without saving.',
 
   'time.now': 'now',
   'time.today': 'Today',

@@ -2,14 +2,16 @@
 import { h, uid } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
-import { toastError, describe } from './toast.js';
+import { on } from '../store.js';
+import { toast, toastError, describe } from './toast.js';
 
 /**
  * Opens a modal dialog.
- * @param {{title: string, body: Node|Node[], actions?: Node[], wide?: boolean}} options
+ * @param {{title: string, body: Node|Node[], actions?: Node[], wide?: boolean, isForm?: boolean}} options what was typed
+ *   into a form is not lost to a stray press
  * @returns {{el: HTMLDialogElement, close: () => void, closed: Promise<void>}}
  */
-export function openDialog({ title, body, actions, wide = false }) {
+export function openDialog({ title, body, actions, wide = false, isForm = false }) {
   const titleId = uid('dialog');
   const close = () => el.close();
   const el = h(
@@ -29,8 +31,21 @@ export function openDialog({ title, body, actions, wide = false }) {
     actions && h('footer', { class: 'dialog-foot' }, actions),
   );
   document.body.append(el);
+  let isTyped = false;
+  if (isForm) el.addEventListener('input', () => (isTyped = true));
+  // The first Escape asks, the second one leaves.
+  let isWarned = false;
+  el.addEventListener('cancel', (e) => {
+    if (e.target !== el || !isTyped || isWarned) return;
+    e.preventDefault();
+    isWarned = true;
+    toast(t('dialog.typed'));
+  });
+  // A page that is left takes its dialogs along, but for what was typed into one.
+  const off = on('page-left', () => isTyped || close());
   const closed = new Promise((resolve) => {
     el.addEventListener('close', () => {
+      off();
       el.remove();
       resolve();
     });
@@ -41,7 +56,8 @@ export function openDialog({ title, body, actions, wide = false }) {
     pressedOutside = e.target === el && !isInside(el, e);
   });
   el.addEventListener('click', (e) => {
-    if (pressedOutside && e.target === el) close();
+    // The second press of a double click on what opened it is none of its own.
+    if (pressedOutside && e.target === el && e.detail < 2 && !isTyped) close();
   });
   el.showModal();
   (
@@ -144,6 +160,6 @@ export function formDialog({ title, body, submit, also, onSubmit, wide }) {
     { class: 'button', type: 'button', on: { click: () => dialog.close() } },
     t('common.cancel'),
   );
-  const dialog = openDialog({ title, body: form, actions: [other, cancel, go].filter(Boolean), wide });
+  const dialog = openDialog({ title, body: form, actions: [other, cancel, go].filter(Boolean), wide, isForm: true });
   return dialog;
 }
