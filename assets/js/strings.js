@@ -274,6 +274,8 @@ const en = {
   'composer.mentions': 'Workers',
   'composer.tooLarge': '{name} is too large. Files may have at most {most}.',
   'composer.uploadFirst': 'The file is still uploading.',
+  'composer.pastedName': 'pasted.txt',
+  'composer.uploadCut': 'The upload was cut off.',
 
   'media.open': 'Open {name}',
   'media.download': 'Download {name}',

@@ -256,6 +256,8 @@ export default {
   'composer.mentions': '助手',
   'composer.tooLarge': '{name} 太大。文件最大为 {most}。',
   'composer.uploadFirst': '文件仍在上传。',
+  'composer.pastedName': '粘贴的文本.txt',
+  'composer.uploadCut': '上传中断了。',
 
   'media.open': '打开 {name}',
   'media.download': '下载 {name}',

@@ -1,9 +1,9 @@
 /** The file that goes with the next message: chosen, uploading, ready. */
-import { h } from '../dom.js';
+import { h, replace } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { bytes, plain } from '../format.js';
-import { get, upload } from '../api.js';
+import { get, upload, NetworkError } from '../api.js';
 import { mediaKind } from './media.js';
 import { toast, toastError } from './toast.js';
 
@@ -53,7 +53,7 @@ export function attachment({ sessionId, changed }) {
       preview: mediaKind(file.type) === 'image' ? URL.createObjectURL(file) : null,
     };
     current = mine;
-    const progress = h('progress', { max: 1, value: 0, aria: { label: t('composer.uploading', { name: file.name }) } });
+    const state = h('span', { class: 'chip-state' });
     el.replaceChildren(
       h(
         'div',
@@ -61,7 +61,7 @@ export function attachment({ sessionId, changed }) {
         mine.preview ? h('img', { src: mine.preview, alt: '' }) : icon('file'),
         h('span', { class: 'chip-name' }, plain(file.name)),
         h('span', { class: 'small muted' }, bytes(file.size)),
-        progress,
+        state,
         h(
           'button',
           {
@@ -75,6 +75,13 @@ export function attachment({ sessionId, changed }) {
       ),
     );
     el.hidden = false;
+    await send(mine, state);
+  }
+
+  async function send(mine, state) {
+    const { file } = mine;
+    const progress = h('progress', { max: 1, value: 0, aria: { label: t('composer.uploading', { name: file.name }) } });
+    replace(state, progress);
     changed();
     try {
       const most = await bytesMax();
@@ -85,20 +92,33 @@ export function attachment({ sessionId, changed }) {
         return;
       }
       const id = await sessionId();
+      if (current !== mine) return;
       mine.media = await upload(`/api/local/sessions/${id}/media`, file, {
         signal: mine.abort.signal,
         onProgress: (f) => {
           progress.value = f;
         },
       });
-      progress.remove();
+      replace(state);
       changed();
     } catch (error) {
+      // Nobody has to look for the file once more because the line was cut.
+      if (current === mine && error instanceof NetworkError) return offerAgain(mine, state);
       if (current === mine) clear();
       const most = error.status === 413 && Number(/\d{3,}/.exec(error.message)?.[0]);
       if (most) tooLarge(file, most);
       else toastError(error);
     }
+  }
+
+  function offerAgain(mine, state) {
+    const again = () => send(mine, state);
+    replace(
+      state,
+      h('span', { class: 'danger-text small', role: 'alert' }, t('composer.uploadCut')),
+      h('button', { class: 'link-button', type: 'button', on: { click: again } }, t('common.again')),
+    );
+    changed();
   }
 
   return {

@@ -8,6 +8,8 @@ import { attachment } from './attachment.js';
 import { toast } from './toast.js';
 
 const isTouch = matchMedia('(pointer: coarse)');
+/** What is longer is no message to read: pasted, it goes along as a file, as which it may also be large. */
+const PASTE_CHARS_MAX = 60_000;
 
 /**
  * @param {{draftKey: string, sessionId: () => Promise<string>, onSend: (content: string, media: object|null) => void,
@@ -135,6 +137,9 @@ export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, drop
   });
   input.addEventListener('paste', (event) => {
     const pasted = [...(event.clipboardData?.files ?? [])];
+    const text = event.clipboardData?.getData('text/plain') ?? '';
+    if (pasted.length === 0 && text.length > PASTE_CHARS_MAX)
+      pasted.push(new File([text], t('composer.pastedName'), { type: 'text/plain' }));
     if (pasted.length === 0) return;
     event.preventDefault();
     attached.take(pasted);
