@@ -4,10 +4,11 @@ const memory = new Map();
 
 /** @param {string} key @param {string|null} [fallback] @returns {string|null} */
 export function getPref(key, fallback = null) {
+  if (memory.has(key)) return memory.get(key) ?? fallback;
   try {
     return localStorage.getItem(`skep.${key}`) ?? fallback;
   } catch {
-    return memory.get(key) ?? fallback;
+    return fallback;
   }
 }
 
@@ -16,8 +17,10 @@ export function setPref(key, value) {
   try {
     if (value === null || value === '') localStorage.removeItem(`skep.${key}`);
     else localStorage.setItem(`skep.${key}`, value);
+    memory.delete(key);
   } catch {
-    memory.set(key, value);
+    // There is none, or it is full: then what it holds of this is of an earlier day.
+    memory.set(key, value || null);
   }
 }
 

@@ -8,6 +8,7 @@ mod cross_origin;
 mod docs;
 mod figures;
 mod filled;
+mod kept;
 mod keyboard;
 mod language;
 mod log;

@@ -19,6 +19,7 @@ import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
 import { rowWindow } from '../row-window.js';
+import { unsent } from '../unsent.js';
 import { dayName, title as titleOf } from '../format.js';
 import { navigate, renamePath } from '../router.js';
 import { composer as makeComposer } from '../components/composer.js';
@@ -51,10 +52,13 @@ export function chatPage(params, query) {
   let nextExecutions = null;
   let creating = null;
   let isGone = false;
+  // Its messages are still to come, once something answers.
+  let isMissing = false;
   const offs = [];
   const views = new Map();
   const rows = transcript(() => id);
   const drawn = rowWindow();
+  const kept = unsent(() => id);
   /** @type {Map<string, string>} messages that are being said differently, by id */
   const edits = new Map();
 
@@ -120,7 +124,7 @@ export function chatPage(params, query) {
 
   const render = perFrame(() => {
     draw();
-    el.classList.toggle('is-new', rows.isEmpty() && !isLoading && openExecutions(id).length === 0);
+    el.classList.toggle('is-new', rows.isEmpty() && !isLoading && !isMissing && openExecutions(id).length === 0);
     const open = openExecutions(id);
     const active = activeOf(open);
     composer.setStop(!active ? null : store.stopping.has(active.id) ? 'stopping' : 'running');
@@ -161,7 +165,7 @@ export function chatPage(params, query) {
       rows.putPage(history.items);
       const older = history.next?.replace(/\blimit=\d+/, `limit=${PAGE_MESSAGES}`) ?? null;
       if (!isJoined) [next, nextExecutions] = [older, executions.next];
-      isLoading = false;
+      isLoading = isMissing = false;
       showTop();
       renderHead();
       render();
@@ -174,6 +178,7 @@ export function chatPage(params, query) {
       for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
     } catch (error) {
       isLoading = false;
+      isMissing = !isGap && error instanceof api.NetworkError;
       if (error.status === 404) notFound();
       else toastError(error);
     }
@@ -258,10 +263,14 @@ export function chatPage(params, query) {
         );
         id = made.id;
         putSession(made);
-        composer.moveDraft(draftKey());
         head.keep();
-        renamePath(`/chats/${id}`);
-        renderHead();
+        kept.move();
+        // Whoever went elsewhere meanwhile stays there.
+        if (!isGone) {
+          composer.moveDraft(draftKey());
+          renamePath(`/chats/${id}`);
+          renderHead();
+        }
         return id;
       } finally {
         creating = null;
@@ -276,23 +285,30 @@ export function chatPage(params, query) {
 
   async function post({ content, media, replaces }) {
     const key = randomKey();
-    rows.addOutgoing({
-      key,
-      content,
-      media,
-      replaces,
-      state: 'sending',
-      ts: Date.now(),
-      onResend: () => deliver(key),
-      onDiscard: () => {
-        rows.dropOutgoing(key);
-        render();
-      },
-    });
+    const mine = { key, content, media, replaces, ts: Date.now() };
+    kept.keep(mine);
+    putOutgoing(mine, 'sending');
     drawn.toEnd();
     render();
     requestAnimationFrame(() => scroll.toBottom());
     await deliver(key);
+  }
+
+  function putOutgoing(mine, state) {
+    const onDiscard = () => {
+      kept.drop(mine.key);
+      rows.dropOutgoing(mine.key);
+      render();
+    };
+    rows.addOutgoing({ ...mine, state, onResend: () => deliver(mine.key), onDiscard });
+  }
+
+  /** What found no server goes out, one after the other, once there is one. */
+  async function deliverKept() {
+    for (const mine of kept.all()) {
+      if (isGone || store.connection !== 'open') return;
+      if (kept.isFresh(mine) && rows.outgoing(mine.key)?.state === 'failed') await deliver(mine.key);
+    }
   }
 
   function edit(message) {
@@ -351,6 +367,7 @@ export function chatPage(params, query) {
         ...(mine.replaces && { replaces: mine.replaces.id }),
       };
       const answer = await api.postOnce(`/api/local/sessions/${chat}/messages`, body, key);
+      kept.drop(key);
       rows.settle(key, answer);
       if (isFirst) nameAfter(mine).catch(toastError);
       if (!store.executions.has(answer.execution_id)) {
@@ -366,6 +383,8 @@ export function chatPage(params, query) {
     } catch (error) {
       const isHeld = store.held || error.code === 'held';
       if (error.code === 'held') setHeld(true);
+      // A refusal stands; silence, and a server that is busy, do not.
+      if (error.status < 500) kept.keep({ ...mine, isRefused: true });
       rows.failOutgoing(key, isHeld ? t('chat.held') : null);
       // That nothing answers, or that this copy waits, is told by the message and what lies above it already.
       if (!isHeld && !(error instanceof api.NetworkError)) toastError(error);
@@ -441,12 +460,18 @@ export function chatPage(params, query) {
     on('gap', () => {
       if (id) load({ isGap: true });
     }),
+    on('connection', () => {
+      if (isMissing && !isLoading && store.connection === 'open') load();
+      deliverKept();
+    }),
   );
   addEventListener('keydown', onKey);
   document.addEventListener('visibilitychange', look);
+  for (const mine of kept.all()) putOutgoing(mine, 'failed');
   renderHead();
   render();
   if (id) load();
+  deliverKept();
   if (!matchMedia('(pointer: coarse)').matches) requestAnimationFrame(composer.focus);
 
   return {
