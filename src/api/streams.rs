@@ -106,9 +106,11 @@ fn open(app: Arc<App>, req: &Request, caller: &Caller, scope: Scope) -> Result<R
         _room: room,
     };
     let over = Box::pin(over);
-    let frames = stream::unfold((stream, over), |(mut stream, mut over)| async move {
+    // Boxed, because it is moved with each frame.
+    let frames = stream::unfold(Box::new((stream, over)), |mut open| async move {
+        let (stream, over) = &mut *open;
         let frame = stream.next(over.as_mut()).await?;
-        Some((frame, (stream, over)))
+        Some((frame, open))
     });
     Ok(sse::respond(req.closing(), frames))
 }
@@ -228,10 +230,10 @@ impl EventStream {
     }
 
     /// The frame of a stored event: written once, then shared with every other stream that shows it.
-    async fn stored(&self, id: u64, event: Event) -> Result<Option<Bytes>, StoreError> {
+    async fn stored(&self, id: u64, event: Arc<Event>) -> Result<Option<Bytes>, StoreError> {
         self.app
             .frames
-            .get_or_make(id, || self.frame(id, event))
+            .get_or_make(id, || self.frame(id, Arc::unwrap_or_clone(event)))
             .await
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Owns who is woken when, and the text of replies that are still being written. Must never know SSE, requests or
 //! what an event means. There is no buffer of events for any reader: a reader asks the store for what follows its
-//! position, so a slow one loses nothing and costs nothing. Start reading at [`Feed`], then [`reader`].
+//! position, so a slow one loses nothing and costs nothing, and those who ask the same share one answer. Start reading
+//! at [`Feed`], then [`reader`].
 
 pub mod frames;
 pub mod live;
 pub mod reader;
+pub mod shared;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,7 @@ use tokio::sync::watch;
 pub use live::LiveReply;
 pub use reader::{Item, Reader};
 
+use self::shared::LastAnswer;
 use crate::command::Added;
 use crate::model::{ExecutionId, SessionId};
 use crate::store::events::Scope;
@@ -34,6 +37,7 @@ pub struct Feed {
     all: watch::Sender<Tick>,
     scopes: Mutex<HashMap<ScopeKey, watch::Sender<Tick>>>,
     live: Mutex<Vec<Arc<LiveReply>>>,
+    last_answer: LastAnswer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +73,7 @@ impl Feed {
             }),
             scopes: Mutex::default(),
             live: Mutex::default(),
+            last_answer: LastAnswer::default(),
         })
     }
 

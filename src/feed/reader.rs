@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::live::{LiveReply, Offset};
+use super::shared::Question;
 use super::{Feed, Subscription};
 use crate::model::limits::REPLY_BYTES_MAX;
 use crate::model::{Event, ExecutionId, SessionId};
@@ -28,7 +29,7 @@ const MAX_CHAR_BYTES: usize = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A stored event with its id.
-    Stored(u64, Event),
+    Stored(u64, Arc<Event>),
     /// The position that the client gave cannot be served: fetch the history, go on from this id.
     Reset(u64),
     /// The reply so far, once after connecting.
@@ -154,9 +155,18 @@ impl Reader {
 
     fn read_stored(&mut self, newest: u64) -> Result<(), StoreError> {
         let (scope, position) = (self.scope, self.position);
-        let events = self
-            .store
-            .read(|tx| events::list_after(tx, scope, position, EVENTS_READ_AT_ONCE))?;
+        let question = Question {
+            scope,
+            position,
+            version: self.store.version(),
+        };
+        let events = self.feed.last_answer.get_or_ask(question, || {
+            let events = self
+                .store
+                .read(|tx| events::list_after(tx, scope, position, EVENTS_READ_AT_ONCE))?;
+            let shared = events.into_iter().map(|(id, event)| (id, Arc::new(event)));
+            Ok::<_, StoreError>(shared.collect())
+        })?;
         // Fewer than asked for: there is nothing else up to the tick, whatever was deleted in between.
         self.position = match events.last() {
             Some((id, _)) if events.len() == EVENTS_READ_AT_ONCE => *id,
@@ -164,8 +174,8 @@ impl Reader {
         };
         self.ready.extend(
             events
-                .into_iter()
-                .map(|(id, event)| Item::Stored(id, event)),
+                .iter()
+                .map(|(id, event)| Item::Stored(*id, event.clone())),
         );
         Ok(())
     }

@@ -29,8 +29,8 @@ pub mod workers;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, Durability, Key, ReadableDatabase, ReadableTable, TableDefinition, Value};
 
@@ -92,6 +92,7 @@ pub struct Store {
     database: RwLock<Option<Database>>,
     left: Mutex<Left>,
     is_left: AtomicBool,
+    version: Arc<AtomicU64>,
 }
 
 /// Changes whose commit was left to the next who asks for anything.
@@ -111,6 +112,7 @@ impl Store {
             database: RwLock::new(None),
             left: Mutex::new(Left::Nothing),
             is_left: AtomicBool::new(false),
+            version: Arc::default(),
         };
         store.reopen()?;
         Ok(store)
@@ -200,13 +202,19 @@ impl Store {
         } else {
             tx.set_durability(Durability::None)?;
         }
-        Ok(WriteTx(tx))
+        Ok(WriteTx(tx, self.version.clone()))
     }
 
     /// Leaves the commit to whoever asks next: who reads sees these changes, and who does not need them does not wait.
     pub(crate) fn leave(&self, tx: WriteTx) {
         *self.left() = Left::Changes(Box::new(tx));
         self.is_left.store(true, Ordering::Release);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Grows with every change that can be seen. What was read after asking for it holds for as long as it stays.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Makes the commit that was left, if there is one.
@@ -236,12 +244,14 @@ impl Store {
 pub struct ReadTx(redb::ReadTransaction);
 
 /// A transaction that changes tables.
-pub struct WriteTx(redb::WriteTransaction);
+pub struct WriteTx(redb::WriteTransaction, Arc<AtomicU64>);
 
 impl WriteTx {
     /// Makes the changes visible to readers.
     pub fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit()?)
+        self.0.commit()?;
+        self.1.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 
     /// Forgets the changes.

@@ -294,7 +294,7 @@ impl Answer {
                     self.text.push_str(&text);
                 }
             }
-            Item::Stored(_, event) => return self.show(event.body),
+            Item::Stored(_, event) => return self.show(event.body.clone()),
             Item::Thinking { .. } | Item::Reset(_) => {}
         }
         Ok(())
