@@ -111,22 +111,22 @@ impl Feed {
         let Some(newest) = added.iter().map(|event| event.id).max() else {
             return;
         };
-        {
-            let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-            for event in added {
-                let keys = [
-                    event.session_id.map(ScopeKey::Session),
-                    event.execution_id.map(ScopeKey::Execution),
-                ];
-                for key in keys.into_iter().flatten() {
-                    if let Some(ticks) = scopes.get(&key) {
-                        ticks.send_modify(|tick| tick.event = tick.event.max(event.id));
-                    }
+        // First, because whoever begins to wait for a scope that nobody waited for starts with this: later, it could
+        // come between the two and be told by neither.
+        self.all
+            .send_modify(|tick| tick.event = tick.event.max(newest));
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in added {
+            let keys = [
+                event.session_id.map(ScopeKey::Session),
+                event.execution_id.map(ScopeKey::Execution),
+            ];
+            for key in keys.into_iter().flatten() {
+                if let Some(ticks) = scopes.get(&key) {
+                    ticks.send_modify(|tick| tick.event = tick.event.max(event.id));
                 }
             }
         }
-        self.all
-            .send_modify(|tick| tick.event = tick.event.max(newest));
     }
 
     /// Begins a running reply; it is shown until it is ended.
