@@ -46,7 +46,7 @@ pub(super) struct MessageView {
     /// Why a reply failed: a stable word, then a sentence.
     error: Option<String>,
     created_at: Millis,
-    /// The sanitised rendering of a reply, where that was asked for.
+    /// The sanitised rendering of a reply, where that was asked for; code in it has `<span class="c-…">`.
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
     /// Only where a stream brings what the user sent: the place of the message before it, 0 at the start. What was between

@@ -7,7 +7,7 @@ use skep::render;
 use skep::supervisor::routing::{Candidate, Question, route};
 
 /// Elements and the attributes each may have. Nothing here can run, load from elsewhere, or be styled.
-const ELEMENTS: [(&str, &[&str]); 27] = [
+const ELEMENTS: [(&str, &[&str]); 28] = [
     ("a", &["href", "rel", "target", "title"]),
     ("blockquote", &[]),
     ("br", &[]),
@@ -27,6 +27,7 @@ const ELEMENTS: [(&str, &[&str]); 27] = [
     ("ol", &["start"]),
     ("p", &[]),
     ("pre", &[]),
+    ("span", &["class"]),
     ("strong", &[]),
     ("table", &[]),
     ("tbody", &[]),
@@ -35,6 +36,20 @@ const ELEMENTS: [(&str, &[&str]); 27] = [
     ("thead", &[]),
     ("tr", &[]),
     ("ul", &[]),
+];
+
+/// What a piece of code may be coloured as.
+const COLOURS: [&str; 10] = [
+    "c-added",
+    "c-comment",
+    "c-function",
+    "c-keyword",
+    "c-meta",
+    "c-number",
+    "c-property",
+    "c-removed",
+    "c-string",
+    "c-type",
 ];
 
 /// What is rendered holds nothing that runs, opens only what may be opened, and is not much longer than its source.
@@ -78,6 +93,9 @@ pub fn assert_harmless(html: &str) {
             match key {
                 "href" => assert!(opens(value), "{value:?} is opened in {html:?}"),
                 "src" => assert!(value.starts_with("/api/local/"), "{value:?} is loaded"),
+                "class" if name == "span" => {
+                    assert!(COLOURS.contains(&value), "{value:?} colours code")
+                }
                 _ => {}
             }
             attributes = after.trim_start();
