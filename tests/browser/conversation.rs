@@ -132,9 +132,9 @@ async fn drafts_stay_escape_stops_and_an_answer_is_had_anew() {
     browser.has_no_complaints().await;
 }
 
-/// A change of a file is shown line by line; long code is wrapped everywhere once somebody asked for it.
+/// A change of a file is shown line by line; code is coloured, and wrapped everywhere once somebody asked for it.
 #[tokio::test]
-async fn a_change_is_shown_line_by_line_and_code_wraps() {
+async fn a_change_is_shown_line_by_line_and_code_is_coloured_and_wraps() {
     let server = TestServer::with(&settings()).await;
     let browser = Browser::signed_in(&server).await;
     let user = someone(&server).await;
@@ -154,6 +154,12 @@ async fn a_change_is_shown_line_by_line_and_code_wraps() {
         "2,1,2"
     );
     is_idle(&browser).await;
+    browser
+        .until("document.querySelector('.code-block .c-keyword')?.textContent === 'let'")
+        .await;
+    let colours = "new Set(['pre', '.c-keyword', '.c-string'].map((of) => \
+        getComputedStyle(document.querySelector(`.code-block ${of}`)).color)).size";
+    assert_eq!(browser.read(colours).await, 3);
     const FITS: &str =
         "((pre) => pre.scrollWidth <= pre.clientWidth)(document.querySelector('.code-block pre'))";
     browser.until(&format!("!{FITS}")).await;
