@@ -54,8 +54,8 @@ fn code_is_coloured_by_its_language() {
         ),
         (
             "bash",
-            "if [ -n \"$A\" ]; then echo $HOME --for x#y; fi # z",
-            "keyword:if|string:\"$A\"|keyword:then|keyword:echo|property:$HOME|keyword:fi|comment:# z",
+            "if [ -n \"$A\" ]; then echo $HOME --for x#y; fi # z\ncurl a:80/b",
+            "keyword:if|string:\"$A\"|keyword:then|keyword:echo|property:$HOME|keyword:fi|comment:# z|number:80",
         ),
         (
             "json",

@@ -111,11 +111,12 @@ impl<'a> Lexer<'a> {
         text.find(|c| !self.is_of_word(c)).unwrap_or(text.len())
     }
 
+    /// Dates and versions are one number; what only joins words ends it.
     fn number_bytes(&self, text: &str) -> usize {
-        let is_point = |at| text[at..].starts_with('.') && is_digit_at(text, at + 1);
+        let joins = |c, at| (c == '.' || self.is_of_word(c)) && is_digit_at(text, at + 1);
         let end = text
             .char_indices()
-            .find(|(at, c)| !self.is_of_word(*c) && !is_point(*at));
+            .find(|(at, c)| !c.is_alphanumeric() && *c != '_' && !joins(*c, *at));
         end.map_or(text.len(), |(at, _)| at)
     }
 
