@@ -298,10 +298,12 @@ const chat = (session, words) => ({
 function hitOption(hit) {
   const who = hit.role === 'user' ? t('palette.you') : (workerName(hit.worker_id, hit.author) ?? t('chat.bee'));
   const where = hit.kind === 'session' ? [] : [who, plain(hit.session_name)];
+  // An extract is read as a line of text: the marks of emphasis and code around its words say nothing there.
+  const said = (text) => (hit.kind === 'message' ? plain(text).replace(/\*\*|`/g, '') : plain(text));
   return {
     key: hit.id,
     icon: { session: 'chat', message: hit.role === 'user' ? 'send' : 'chat', execution: 'executions' }[hit.kind],
-    text: hit.excerpt.map((piece) => (piece.match ? h('mark', null, plain(piece.text)) : plain(piece.text))),
+    text: hit.excerpt.map((piece) => (piece.match ? h('mark', null, said(piece.text)) : said(piece.text))),
     where: where.filter(Boolean).join(' · '),
     when: ago(hit.created_at),
     to: within(hit.url),
