@@ -103,11 +103,19 @@ const BIDI_MARKS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** A name as it may be shown beside others: without marks that reorder letters. */
 export const plain = (name) => name?.replace(BIDI_MARKS, '') ?? name;
 
-/** The first line of a text, cut for a title. */
+/** The first line of a text, cut for a title: between letters, never inside of one, and without what no name may hold. */
 export function title(text, max = 60) {
-  const line = plain(text).trim().split('\n', 1)[0].trim();
-  return line.length > max ? `${line.slice(0, max - 1).trimEnd()}…` : line;
+  const line = plain(text).trim().split('\n', 1)[0].replace(/[\p{Cc}\p{Cs}]+/gu, ' ').trim();
+  if (line.length <= max) return line;
+  let cut = '';
+  for (const { segment } of letters.segment(line.slice(0, 2 * max))) {
+    if (cut.length + segment.length > max - 1) break;
+    cut += segment;
+  }
+  return `${cut.trimEnd()}…`;
 }
+
+const letters = Intl.Segmenter ? new Intl.Segmenter() : { segment: (text) => [...text].map((segment) => ({ segment })) };
 
 const soon = new Intl.RelativeTimeFormat(locale, { numeric: 'always', style: 'long' });
 const weekday = new Intl.DateTimeFormat(locale, { weekday: 'long' });
