@@ -43,6 +43,18 @@ const answeredListeners = new Set();
 // Signing out is meant for the browser, not for one tab: the others would show chats for as long as their token lives.
 const otherTabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.session') : null;
 if (otherTabs) otherTabs.onmessage = sessionEnded;
+// Tabs that were loaded before an upgrade take any word of the other for the end.
+const signIns = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.signed-in') : null;
+
+/** Calls `fn` when another tab signs in. */
+export function onSignedInElsewhere(fn) {
+  if (signIns) signIns.onmessage = fn;
+}
+
+function toldOthers(tokens) {
+  signIns?.postMessage(null);
+  return tokens;
+}
 
 /** Calls `fn` when the session ends without the user having asked for it. */
 export function onSignedOut(fn) {
@@ -126,10 +138,10 @@ async function json(response) {
 const authCall = async (path, body) => adopt(await json(await send('POST', path, { body })));
 
 /** Signs in with the one-time code of a sign-in link. */
-export const redeem = (code) => authCall('/api/auth/redeem', { code });
+export const redeem = (code) => authCall('/api/auth/redeem', { code }).then(toldOthers);
 
 /** Signs in with a password. */
-export const logIn = (username, password) => authCall('/api/auth/login', { username, password });
+export const logIn = (username, password) => authCall('/api/auth/login', { username, password }).then(toldOthers);
 
 /**
  * Gets a fresh access token with the HttpOnly cookie. Concurrent callers share one request, and tabs take turns,

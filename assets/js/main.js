@@ -104,6 +104,10 @@ document.documentElement.lang = language;
 syncThemeColor();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', syncThemeColor);
 startKeys(() => shell?.focusComposer());
+// A tab that waits for its sign-in has it with the first one that does.
+api.onSignedInElsewhere(() => {
+  if (!shell && root.querySelector('.signin')) boot();
+});
 api.onSignedOut(() => signIn(t('signin.ended')));
 on('signed-out', () => signIn(null));
 // A link pasted into a tab that is open already changes only the hash.
