@@ -76,8 +76,11 @@ export async function loadMe() {
 /** Fetches the newest chats. */
 export async function loadSessions() {
   const { items, next } = await api.page('/api/local/sessions?limit=200');
-  store.sessions = new Map(items.map((s) => [s.id, named(s)]));
-  store.sessionsNext = next;
+  // What was fetched of the older ones is still there; its end is where the next page begins.
+  const oldest = items.at(-1)?.updated_at;
+  const older = next ? [...store.sessions.values()].filter((s) => s.updated_at < oldest) : [];
+  if (older.length === 0) store.sessionsNext = next;
+  store.sessions = new Map([...items.map(named), ...older].map((s) => [s.id, s]));
   emit('sessions');
 }
 

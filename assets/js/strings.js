@@ -282,6 +282,8 @@ const en = {
 
   'workers.title': 'Workers',
   'workers.lead': 'Each has a name, a memory, a directory and an engine.',
+  'workers.nothingFits': 'No worker fits.',
+  'workers.filter': 'Find a worker',
   'workers.new': 'New worker',
   'workers.empty': 'No workers yet',
   'workers.emptyLead': 'The bee answers everything for now. Give a recurring job to a worker who knows it.',
@@ -392,6 +394,8 @@ const en = {
   'exec.emptyFilterLead': 'Look at another status, or at all of them.',
   'exec.showAll': 'Show all',
   'exec.filter': 'Status',
+  'exec.whose': 'Whose executions',
+  'exec.everyone': 'All workers',
   'exec.all': 'All',
   'exec.status.pending': 'Waiting',
   'exec.status.running': 'Running',

@@ -264,6 +264,8 @@ export default {
 
   'workers.title': '助手',
   'workers.lead': '每个助手都有名称、记忆、目录和引擎。',
+  'workers.nothingFits': '没有符合的助手。',
+  'workers.filter': '查找助手',
   'workers.new': '新助手',
   'workers.empty': '还没有助手',
   'workers.emptyLead': '目前一切由 Bee 回答。把经常要做的事交给熟悉它的助手吧。',
@@ -373,6 +375,8 @@ export default {
   'exec.emptyFilterLead': '请查看其他状态或全部。',
   'exec.showAll': '显示全部',
   'exec.filter': '状态',
+  'exec.whose': '谁的执行',
+  'exec.everyone': '所有助手',
   'exec.all': '全部',
   'exec.status.pending': '等待中',
   'exec.status.running': '运行中',

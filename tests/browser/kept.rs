@@ -28,7 +28,7 @@ async fn what_found_no_server_goes_out_once_there_is_one() {
     let unsent = "document.querySelectorAll('.message-user .danger-text').length === 2";
     browser.until(unsent).await;
     browser.click("a[href='/workers']").await;
-    browser.until("document.querySelector('.card-grid')").await;
+    browser.until("location.pathname === '/workers'").await;
     browser.read("history.back()").await;
     browser.until(unsent).await;
     let server = away.start_at_same_address().await;
@@ -164,5 +164,102 @@ async fn what_waits_moves_up_when_one_before_it_is_taken_out() {
     replied(&browser, "three").await;
     is_idle(&browser).await;
     browser.has_no_complaints().await;
+    server.stop().await;
+}
+
+/// A title is cut between letters: half of one is nothing that a server takes, and the message would not be sent.
+#[tokio::test]
+async fn a_message_that_is_cut_for_its_title_is_sent() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    // The sixtieth unit is in the middle of a sign, and the tab is one that no name may hold.
+    let said = format!("help\t{}", "\u{1f41d}".repeat(40));
+    let put = format!(
+        "((input) => {{ input.value = {said:?}; input.dispatchEvent(new Event('input', {{ bubbles: true }})); }})\
+         (document.querySelector('.composer-input'))"
+    );
+    browser.read(&put.replace("\\u{1f41d}", "\u{1f41d}")).await;
+    browser.click(".send-button").await;
+    browser
+        .until("document.querySelectorAll('.message-reply').length === 1")
+        .await;
+    is_idle(&browser).await;
+    browser
+        .until("/^help 🐝+…/u.test(document.querySelector('.sidebar a[href^=\"/chats/\"]').textContent)")
+        .await;
+    browser.has_no_complaints().await;
+    server.stop().await;
+}
+
+/// Many are looked for by name; what they did is listed for one alone, and the keyboard stays where it was.
+#[tokio::test]
+async fn one_of_many_workers_is_found_and_so_are_its_executions() {
+    let server = TestServer::with(&settings()).await;
+    let browser = Browser::signed_in(&server).await;
+    let user = crate::conversation::someone(&server).await;
+    for n in 1..=10 {
+        user.worker(&format!("Worker {n:02}"), "fake").await;
+    }
+    let chat = user.chat().await;
+    for said in ["@Worker 03 say a", "@Worker 04 say b"] {
+        let execution = user.send(&chat, said).await;
+        user.ended(&execution).await;
+    }
+    browser.click("a[href='/workers']").await;
+    browser
+        .until("document.querySelectorAll('.worker-card').length === 10")
+        .await;
+    browser.type_into(".worker-filter", "03").await;
+    browser
+        .until("document.querySelectorAll('.worker-card').length === 1")
+        .await;
+    browser.click("a[href='/executions']").await;
+    browser
+        .until("document.querySelectorAll('.executions-table tbody tr').length === 2")
+        .await;
+    browser
+        .read(
+            "((select) => { select.value = [...select.options].find((it) => it.text === 'Worker 03').value; \
+             select.dispatchEvent(new Event('change')); })(document.querySelector('.filter-worker'))",
+        )
+        .await;
+    browser
+        .until("document.querySelectorAll('.executions-table tbody tr').length === 1")
+        .await;
+    browser
+        .read("document.querySelectorAll('.filter-item')[3].focus()")
+        .await;
+    browser.press("\u{e007}").await;
+    browser
+        .until("location.search.includes('status=completed') && document.activeElement.matches('[aria-pressed=true]')")
+        .await;
+    browser.has_no_complaints().await;
+    server.stop().await;
+}
+
+/// A tab that waits for a sign-in has it with the other's.
+#[tokio::test]
+async fn a_sign_in_is_one_for_all_tabs() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let first = browser.tab().await;
+    let second = browser
+        .open_tab(&format!("http://{}/settings/account", server.address))
+        .await;
+    browser
+        .click_text(".page-body .button, #main .button", "Sign out")
+        .await;
+    browser.until("document.querySelector('.signin')").await;
+    browser.switch_to(&first).await;
+    browser.until("document.querySelector('.signin')").await;
+    browser.enter_password().await;
+    browser
+        .until("document.querySelector('.composer-input')")
+        .await;
+    browser.switch_to(&second).await;
+    browser
+        .until("location.pathname === '/settings/account' && document.querySelector('.shell')")
+        .await;
+    browser.complains_only_about(&["status of 401"]).await;
     server.stop().await;
 }

@@ -1,5 +1,5 @@
 /** Executions: every run, newest first, by status, live. */
-import { h, reconcile, replace, setText, perFrame, slot } from '../dom.js';
+import { h, reconcile, setText, perFrame, slot } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
 import { duration, executionDuration, fullTime, startedAgo, title as titleOf } from '../format.js';
@@ -61,43 +61,39 @@ export function executionsPage(_params, query) {
     return q.size ? `?${q}` : '';
   };
 
+  const go = () => navigate(`/executions${address()}`);
+  // Made once: whoever pressed one by the keyboard is still on it.
+  const choices = [null, ...STATUSES].map((s) => {
+    const click = () => {
+      status = s;
+      go();
+    };
+    return h('button', { class: 'filter-item', type: 'button', on: { click } }, s ? t(`exec.status.${s}`) : t('exec.all'));
+  });
+  const whose = h('select', {
+    class: 'select quiet-select filter-worker',
+    aria: { label: t('exec.whose') },
+    on: {
+      change: () => {
+        workerId = whose.value || null;
+        go();
+      },
+    },
+  });
+  const fillWhose = slot(whose);
+  filter.append(...choices);
+  head.setActions(whose);
+
   function renderFilter() {
-    replace(
-      filter,
-      [null, ...STATUSES].map((s) =>
-        h(
-          'button',
-          {
-            class: 'filter-item',
-            type: 'button',
-            aria: { pressed: status === s },
-            on: {
-              click: () => {
-                status = s;
-                navigate(`/executions${address()}`);
-              },
-            },
-          },
-          s ? t(`exec.status.${s}`) : t('exec.all'),
-        ),
-      ),
-      workerId &&
-        h(
-          'button',
-          {
-            class: 'filter-item filter-worker',
-            type: 'button',
-            aria: { pressed: true },
-            on: {
-              click: () => {
-                workerId = null;
-                navigate(`/executions${address()}`);
-              },
-            },
-          },
-          `${workerName(workerId, '…')} ×`,
-        ),
+    choices.forEach((choice, i) => choice.setAttribute('aria-pressed', String((STATUSES[i - 1] ?? null) === status)));
+    const names = [...store.workers.values()].map((w) => [w.id, w.name]).sort((a, b) => a[1].localeCompare(b[1]));
+    // One that is gone has executions still.
+    if (workerId && !store.workers.has(workerId)) names.push([workerId, '…']);
+    fillWhose(JSON.stringify(names), () =>
+      [['', t('exec.everyone')], ...names].map(([id, name]) => h('option', { value: id }, name)),
     );
+    whose.value = workerId ?? '';
+    whose.hidden = names.length === 0;
   }
 
   const render = perFrame(() => {

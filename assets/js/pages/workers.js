@@ -14,6 +14,8 @@ import { navigate } from '../router.js';
 import { beeDialog } from './bee-dialog.js';
 import { workerDialog, deleteWorkerDialog } from './worker-dialog.js';
 
+/** From so many on they can be looked for. */
+const FILTER_FROM = 10;
 /** Workers whose last run is asked for, when the console has not met it. */
 const LAST_RUNS_MAX = 50;
 const TICK_MS = 30_000;
@@ -27,18 +29,32 @@ export function workersPage() {
     h('button', { class: 'button primary', type: 'button', on: { click: create } }, icon('plus'), t('workers.new')),
   );
   const grid = h('ul', { class: 'card-grid' });
+  const filter = h('input', {
+    class: 'input worker-filter',
+    type: 'search',
+    placeholder: t('workers.filter'),
+    autocomplete: 'off',
+    aria: { label: t('workers.filter') },
+    on: { input: () => render() },
+  });
+  const nothing = h('p', { class: 'muted', role: 'status' });
   const empty = h('div', { class: 'empty-slot' });
   const bee = beeCard();
   const el = h(
     'main',
     { class: 'page', id: 'main', tabindex: -1 },
     head.el,
-    h('div', { class: 'page-body' }, h('p', { class: 'page-lead muted' }, t('workers.lead')), grid, empty, bee.el),
+    h('div', { class: 'page-body' }, h('p', { class: 'page-lead muted' }, t('workers.lead')), filter, grid, nothing, empty, bee.el),
   );
 
   function render() {
     const workers = [...store.workers.values()].sort((a, b) => a.name.localeCompare(b.name));
-    reconcile(grid, workers, (w) => w.id, workerCard, views);
+    filter.hidden = workers.length < FILTER_FROM;
+    const words = filter.hidden ? [] : filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (w) => words.every((word) => `${w.name} ${w.description ?? ''}`.toLowerCase().includes(word));
+    const shown = workers.filter(fits);
+    reconcile(grid, shown, (w) => w.id, workerCard, views);
+    setText(nothing, workers.length > 0 && shown.length === 0 ? t('workers.nothingFits') : '');
     const isEmpty = workers.length === 0;
     if (isEmpty && !empty.firstChild) {
       replace(
