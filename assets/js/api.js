@@ -66,6 +66,14 @@ export function onAnswered(fn) {
   answeredListeners.add(fn);
 }
 
+let isUnanswered = false;
+/** Whether a request met silence since this was asked last. */
+export function takeSilence() {
+  const was = isUnanswered;
+  isUnanswered = false;
+  return was;
+}
+
 function answered() {
   for (const fn of answeredListeners) fn();
 }
@@ -108,6 +116,7 @@ async function send(method, path, { body, headers = {}, signal, token, keepalive
     response = await fetch(below(path), init);
   } catch (cause) {
     if (cause.name === 'AbortError') throw cause;
+    isUnanswered = true;
     throw new NetworkError(cause);
   }
   answered();

@@ -2,7 +2,7 @@
 import { h, replace } from './dom.js';
 import { t } from './strings.js';
 import { NetworkError } from './api.js';
-import { emit } from './store.js';
+import { emit, on } from './store.js';
 import { loadFailed } from './components/status.js';
 import { toastError } from './components/toast.js';
 
@@ -24,10 +24,14 @@ export function later(load) {
     let wanted = [params, query];
     let page = null;
     let isLeft = false;
+    let isFailed = false;
+    const off = on('gap', () => isFailed && fetchPage());
     const fetchPage = async () => {
+      isFailed = false;
       try {
         make ??= await load();
       } catch (cause) {
+        isFailed = true;
         replace(waiting, loadFailed(new NetworkError(cause), fetchPage));
         return;
       }
@@ -48,6 +52,7 @@ export function later(load) {
       },
       destroy() {
         isLeft = true;
+        off();
         page?.destroy?.();
       },
     };

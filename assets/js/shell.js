@@ -1,6 +1,7 @@
 /** The frame around the pages: sidebar, banners, the place where pages go, the stream behind it all. */
 import { h } from './dom.js';
 import { t } from './strings.js';
+import { takeSilence } from './api.js';
 import { emit, on, store, applyEvent, clearStore, loadAll, unreadSessions } from './store.js';
 import { startStream, stopStream } from './stream.js';
 import { startRouter, stopRouter } from './router.js';
@@ -106,6 +107,7 @@ export async function startShell(root) {
 /** Opens the stream first and loads after, so that nothing falls between the two. */
 async function loadBehindStream() {
   let isLate = false;
+  takeSilence();
   const opened = startStream({ onEvent: applyEvent, onGap: reload, onState: showConnection });
   opened.then(() => {
     if (isLate) reload();
@@ -134,6 +136,8 @@ async function reload() {
 function showConnection(state) {
   store.connection = state === 'open' ? 'open' : navigator.onLine === false ? 'offline' : 'waiting';
   emit('connection');
+  // What a page could not load while nothing answered, it loads now.
+  if (state === 'open' && takeSilence()) reload();
 }
 
 function notFoundPage() {

@@ -49,6 +49,27 @@ async fn what_found_no_server_goes_out_once_there_is_one() {
     server.stop().await;
 }
 
+/// A page that could not be loaded while nothing answered comes by itself once something does.
+#[tokio::test]
+async fn a_page_that_was_opened_while_nothing_answered_comes_by_itself() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let away = server.kill().await;
+    browser.click("a[href='/tasks']").await;
+    browser
+        .until("document.querySelector('#main [role=alert], #main .empty')")
+        .await;
+    let server = away.start_at_same_address().await;
+    browser
+        .until("document.querySelector('#main .page-head')?.textContent.includes('New task')")
+        .await;
+    browser.until("document.querySelector('#main .empty .button.primary')?.textContent.includes('New task')").await;
+    browser
+        .complains_only_about(&["net::ERR_", "Failed to fetch dynamically"])
+        .await;
+    server.stop().await;
+}
+
 /// Nobody has to look for a file once more.
 #[tokio::test]
 async fn a_file_that_found_no_server_is_tried_again() {

@@ -458,12 +458,9 @@ export function chatPage(params, query) {
       render();
     }),
     on('gap', () => {
-      if (id) load({ isGap: true });
+      if (id) load({ isGap: !isMissing });
     }),
-    on('connection', () => {
-      if (isMissing && !isLoading && store.connection === 'open') load();
-      deliverKept();
-    }),
+    on('connection', deliverKept),
   );
   addEventListener('keydown', onKey);
   document.addEventListener('visibilitychange', look);

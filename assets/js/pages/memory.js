@@ -124,7 +124,8 @@ export function memoryPage() {
     }
   }
 
-  const offs = [on('memory', render), on('workers', render), on('sessions', render), watchMemory(null, toastError)];
+  const again = () => isLoaded || load();
+  const offs = [on('memory', render), on('workers', render), on('sessions', render), on('gap', again), watchMemory(null, toastError)];
   render();
   load();
   return { el, title: () => t('memory.title'), destroy: () => offs.forEach((off) => off()) };
