@@ -284,3 +284,23 @@ async fn a_sign_in_is_one_for_all_tabs() {
     browser.complains_only_about(&["status of 401"]).await;
     server.stop().await;
 }
+
+/// What is being written in a chat outlives it.
+#[tokio::test]
+async fn a_draft_outlives_the_chat_that_is_deleted_under_it() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let user = crate::conversation::someone(&server).await;
+    let chat = user.chat().await;
+    browser
+        .go(&format!("http://{}/chats/{chat}", server.address))
+        .await;
+    browser.type_into(".composer-input", "half a thought").await;
+    let path = format!("/api/local/sessions/{chat}");
+    user.delete(&path).await.expect(200);
+    browser
+        .until("location.pathname === '/' && document.querySelector('.composer-input').value === 'half a thought'")
+        .await;
+    browser.has_no_complaints().await;
+    server.stop().await;
+}

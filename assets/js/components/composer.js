@@ -192,6 +192,11 @@ export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, drop
       setPref(key, null);
       key = next;
     },
+    /** The chat is gone: what was being written in it begins another, unless one was begun already. */
+    saveDraft(next) {
+      if (input.value && !getPref(next)) setPref(next, input.value);
+      setPref(key, null);
+    },
     /** Shows or hides the stop button. @param {null|'running'|'stopping'} state */
     setStop(state) {
       stop.hidden = state === null;

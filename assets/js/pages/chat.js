@@ -417,6 +417,7 @@ export function chatPage(params, query) {
       render();
     } else if (name === 'deleted') {
       toast(t('chat.deleted'));
+      composer.saveDraft('draft.new');
       navigate('/');
     }
     // What is being written is drawn where it stands, not with all the rest.
