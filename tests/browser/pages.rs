@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::engine::settings;
 use crate::support::server::PASSWORD;
 use crate::support::{Method, TestServer, User};
 use crate::webdriver::Browser;
@@ -417,12 +418,24 @@ async fn what_was_used_is_summed_up_as_it_ends() {
 /// On the narrowest phone, and in dark: nothing sticks out, and every page is reached from the drawer.
 #[tokio::test]
 async fn every_page_fits_every_width_in_light_and_dark() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(&settings()).await;
     let browser = Browser::signed_in(&server).await;
     let user = client(&server).await;
     let name = "A-worker-whose-name-is-one-very-long-word-that-nobody-can-break";
     let (worker, chat) = user.chat_with_engine(name, "builtin").await;
     user.ask(&chat, "help").await;
+    // A file with a long name, and a button that names a worker.
+    let file = user.upload(&chat, &format!("{name}.bin"), b"1").await;
+    let media = file.expect(200).json()["path"].clone();
+    let message = json!({ "content": "See.", "media_path": media });
+    let path = format!("/api/local/sessions/{chat}/messages");
+    let sent = user.post(&path, &message).await.expect(202).json();
+    user.ended(sent["execution_id"].as_str().unwrap()).await;
+    let (_, failed) = user
+        .chat_with_engine(&format!("Not-{name}"), "missing")
+        .await;
+    user.ask(&failed, "help").await;
+    let (chat_path, failed_path) = (format!("/chats/{chat}"), format!("/chats/{failed}"));
     let task = json!({
         "type": "scheduled", "instruction": name.repeat(4), "cron_expr": "1,2,3,4 5,6,7 1,15 */2 1-5",
         "timezone": "America/Argentina/Buenos_Aires", "worker_id": worker, "session_id": chat,
@@ -437,6 +450,9 @@ async fn every_page_fits_every_width_in_light_and_dark() {
     for (width, scheme) in [(360, "dark"), (768, "light"), (1440, "dark")] {
         browser.look(width, scheme).await;
         for (path, shown) in [
+            (&*chat_path, ".file-card"),
+            (&failed_path, ".outcome .button"),
+            ("/executions", ".executions-table tbody tr"),
             ("/tasks", ".tasks-table tbody tr"),
             ("/memory", ".memory-entry"),
             ("/usage", ".usage-table tbody tr"),
@@ -460,8 +476,8 @@ async fn every_page_fits_every_width_in_light_and_dark() {
                 .until(&format!("document.querySelector({shown:?})"))
                 .await;
             let sticks_out = browser
-                .read("[...document.querySelectorAll('main *')].filter((el) => el.getBoundingClientRect().right > innerWidth + 1 \
-                       && !el.closest('.settings-nav, .usage-scroll, svg')).map((el) => el.outerHTML.slice(0, 80))")
+                .read("[...document.querySelectorAll('main *')].filter((el) => (el.getBoundingClientRect().right > innerWidth + 1 || el.getBoundingClientRect().left < -1) \
+                       && el.offsetParent && el.getBoundingClientRect().width > 1 && !el.closest('.settings-nav, .filter, .table-scroll, .col-worker, .usage-scroll, .visually-hidden, svg')).map((el) => el.outerHTML.slice(0, 80))")
                 .await;
             assert_eq!(sticks_out, json!([]), "{path} at {width}");
             assert_eq!(
