@@ -32,8 +32,9 @@ export function transcript(sessionIdOf) {
   /** @type {object[]} messages on their way: {key, content, media, replaces, state, ts} */
   let outgoing = [];
 
-  function clear() {
-    messages.clear();
+  /** Lets go of what was there at a time; what came after it stays. @param {Iterable<string>} ids */
+  function forget(ids) {
+    for (const id of ids) messages.delete(id);
   }
 
   function putPage(items) {
@@ -169,7 +170,7 @@ export function transcript(sessionIdOf) {
   }
 
   return {
-    clear,
+    forget,
     putPage,
     putEvent,
     settle,
@@ -187,6 +188,7 @@ export function transcript(sessionIdOf) {
     },
     outgoing: (key) => outgoing.find((o) => o.key === key),
     has: (id) => messages.has(id),
+    ids: () => [...messages.keys()],
     /** The user's newest message that is on disk. */
     lastSaid: () => [...messages.values()].filter((m) => m.role === 'user').reduce((a, b) => (a && a.id > b.id ? a : b), null),
     hasAny: () => messages.size > 0,

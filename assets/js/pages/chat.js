@@ -54,6 +54,7 @@ export function chatPage(params, query) {
   let isGone = false;
   // Its messages are still to come, once something answers.
   let isMissing = false;
+  let isDelivering = false;
   const offs = [];
   const views = new Map();
   const rows = transcript(() => id);
@@ -152,6 +153,8 @@ export function chatPage(params, query) {
   /** Loads the newest page and what is still open; after a gap in the stream, what was missed. */
   async function load({ isGap = false } = {}) {
     isLoading = true;
+    // What comes while the page is on its way may be newer than the page.
+    const before = new Set(rows.ids());
     try {
       const [history, executions] = await Promise.all([
         api.page(`/api/local/sessions/${id}/messages?html=true&limit=${FIRST_MESSAGES}`),
@@ -160,8 +163,8 @@ export function chatPage(params, query) {
       ]);
       for (const e of executions.items) putExecution(e, false);
       // Pages that meet what is shown already leave it, and the reader's place in it, alone.
-      const isJoined = isGap && history.items.some((m) => rows.has(m.id));
-      if (!isJoined) rows.clear();
+      const isJoined = isGap && history.items.some((m) => before.has(m.id));
+      if (!isJoined) rows.forget(before);
       rows.putPage(history.items);
       const older = history.next?.replace(/\blimit=\d+/, `limit=${PAGE_MESSAGES}`) ?? null;
       if (!isJoined) [next, nextExecutions] = [older, executions.next];
@@ -176,6 +179,7 @@ export function chatPage(params, query) {
       });
       // A reply that is being written was begun before we came: its earlier steps are in its own stream.
       for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
+      deliverKept();
     } catch (error) {
       isLoading = false;
       isMissing = !isGap && error instanceof api.NetworkError;
@@ -305,10 +309,13 @@ export function chatPage(params, query) {
 
   /** What found no server goes out, one after the other, once there is one. */
   async function deliverKept() {
+    if (isLoading || isMissing || isDelivering) return;
+    isDelivering = true;
     for (const mine of kept.all()) {
-      if (isGone || store.connection !== 'open') return;
+      if (isGone || store.connection !== 'open') break;
       if (kept.isFresh(mine) && rows.outgoing(mine.key)?.state === 'failed') await deliver(mine.key);
     }
+    isDelivering = false;
   }
 
   function edit(message) {
