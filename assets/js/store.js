@@ -8,6 +8,7 @@
 import { below } from './base.js';
 import * as api from './api.js';
 import { plain } from './format.js';
+import { setPref } from './prefs.js';
 import { applyLive, clearLive, forgetFinished, liveOf } from './live.js';
 
 const listeners = new Map();
@@ -141,8 +142,9 @@ export function putSession(session) {
   emit('sessions');
 }
 
-/** Forgets a chat that was deleted. */
+/** Forgets a chat that was deleted, and what of it this browser kept. */
 export function dropSession(id) {
+  for (const kept of ['draft', 'unsent']) setPref(`${kept}.${id}`, null);
   if (store.sessions.delete(id)) emit('sessions');
 }
 

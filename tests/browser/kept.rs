@@ -285,7 +285,7 @@ async fn a_sign_in_is_one_for_all_tabs() {
     server.stop().await;
 }
 
-/// What is being written in a chat outlives it.
+/// What is being written in a chat outlives it, in the next one and nowhere else.
 #[tokio::test]
 async fn a_draft_outlives_the_chat_that_is_deleted_under_it() {
     let server = TestServer::start().await;
@@ -300,6 +300,10 @@ async fn a_draft_outlives_the_chat_that_is_deleted_under_it() {
     user.delete(&path).await.expect(200);
     browser
         .until("location.pathname === '/' && document.querySelector('.composer-input').value === 'half a thought'")
+        .await;
+    let kept = "Object.keys(localStorage).filter((key) => key.startsWith('skep.draft.')).join()";
+    browser
+        .until(&format!("({kept}) === 'skep.draft.new'"))
         .await;
     browser.has_no_complaints().await;
     server.stop().await;
