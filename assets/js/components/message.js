@@ -120,6 +120,7 @@ export function reply(item, ways) {
       h('header', { class: 'reply-head' }, name, stage),
       stepsView?.el,
       text.el,
+      stepsView?.asks,
       media,
       outcome,
       foot,

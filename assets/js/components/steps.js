@@ -108,9 +108,10 @@ function toolCard(tool) {
 }
 
 /**
- * The steps of one execution.
+ * The steps of one execution. What it asks for stands by itself in `asks`, below what it said before it asked, until it is
+ * answered.
  * @param {string} executionId
- * @returns {{el: HTMLElement, update: (live: import('../live.js').Live|undefined, isRunning: boolean) => void}}
+ * @returns {{el: HTMLElement, asks: HTMLElement, update: (live: import('../live.js').Live|undefined, isRunning: boolean) => void}}
  */
 export function steps(executionId) {
   const thinkingText = h('div', { class: 'thinking-text' });
@@ -148,10 +149,24 @@ export function steps(executionId) {
   }
 
   const permissions = h('div', { class: 'permissions' });
+  const asks = h('div', { class: 'permissions asks' });
   const toolViews = new Map();
-  const permissionViews = new Map();
+  const cards = new Map();
+
+  function showPermission(request) {
+    let card = cards.get(request.request_id);
+    if (card) card.update(request);
+    else cards.set(request.request_id, (card = permissionCard(request, executionId)));
+    const place = request.decision ? permissions : asks;
+    if (card.el.parentElement === place) return;
+    const focused = card.el.contains(document.activeElement) && document.activeElement;
+    place.append(card.el);
+    if (focused) focused.focus({ preventScroll: true });
+  }
+
   return {
     el: h('div', { class: 'steps' }, thinking, unfold, tools, permissions),
+    asks,
     update(live, isRunning) {
       thinking.hidden = !live?.thinking;
       if (live?.thinking) {
@@ -169,13 +184,13 @@ export function steps(executionId) {
       });
       reconcile(tools, list, (tool) => tool.id, toolCard, toolViews);
       fold();
-      reconcile(
-        permissions,
-        [...(live?.permissions.values() ?? [])],
-        (p) => p.request_id,
-        (p) => permissionCard(p, executionId),
-        permissionViews,
-      );
+      for (const request of live?.permissions.values() ?? []) showPermission(request);
+      for (const [id, card] of cards) {
+        if (live?.permissions.has(id)) continue;
+        card.destroy();
+        card.el.remove();
+        cards.delete(id);
+      }
     },
   };
 }
