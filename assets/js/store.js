@@ -29,6 +29,10 @@ export const store = {
 };
 
 const EXECUTIONS_KNOWN_MAX = 2000;
+/** A result is as long as a reply, and shown by the page of its execution alone, which keeps it. */
+const RESULTS_KNOWN_MAX = 5;
+/** Executions whose result is known, the latest last. */
+const results = new Set();
 const FINAL = new Set(['completed', 'failed', 'cancelled', 'interrupted']);
 
 /** Whether a status is one that never changes again. */
@@ -59,6 +63,7 @@ export function clearStore() {
   store.me = null;
   store.held = false;
   for (const map of [store.sessions, store.workers, store.executions, store.stopping, store.hidden]) map.clear();
+  results.clear();
   clearLive();
 }
 
@@ -164,7 +169,18 @@ export function putExecution(execution, tell = true) {
   store.executions.set(execution.id, { ...store.executions.get(execution.id), ...execution });
   if (isFinal(execution.status)) store.stopping.delete(execution.id);
   if (store.executions.size > EXECUTIONS_KNOWN_MAX) trimExecutions();
+  if (execution.result) keepResult(execution.id);
   if (tell) emit('executions', execution.id);
+}
+
+function keepResult(id) {
+  results.delete(id);
+  results.add(id);
+  if (results.size <= RESULTS_KNOWN_MAX) return;
+  const [oldest] = results;
+  results.delete(oldest);
+  const execution = store.executions.get(oldest);
+  if (execution) delete execution.result;
 }
 
 function trimExecutions() {

@@ -46,11 +46,14 @@ export function executionPage({ id }) {
   const el = h('main', { class: 'page', id: 'main', tabindex: -1 }, head.el, body);
   let log = null;
   let html = null;
+  let result = null;
   let isHtmlWanted = true;
 
   const render = perFrame(() => {
-    const e = store.executions.get(id);
-    if (!e || e.trigger_input === undefined) return;
+    const known = store.executions.get(id);
+    if (!known || known.trigger_input === undefined) return;
+    result = known.result ?? result;
+    const e = { ...known, result };
     const isOpen = !isFinal(e.status);
     const isStopping = store.stopping.has(id);
     head.setTitle(titleOf(e.trigger_input ?? '', 80) || t('exec.one'));
