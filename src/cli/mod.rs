@@ -40,7 +40,7 @@ use self::hive::HiveError;
 pub const EXIT_OK: u8 = 0;
 /// The exit code when something failed.
 pub const EXIT_FAILED: u8 = 1;
-/// The exit code when the command line is wrong.
+/// The exit code when the command line or a setting is wrong: to try again changes nothing.
 pub const EXIT_USAGE: u8 = 2;
 
 /// A beehive in one piece for AI workers: run it, open the link it prints, and chat with workers that do real work on
@@ -83,7 +83,7 @@ Examples:
   skep backup hive.tar.zst      a consistent copy, also while the server runs
 
 Settings: skep.toml in the data directory; every setting also has an environment variable.
-Exit codes: 0 done, 1 failed, 2 wrong usage.";
+Exit codes: 0 done, 1 failed, 2 a wrong command line or setting.";
 
 /// What Skep can be told to do.
 #[derive(Debug, Subcommand)]
@@ -342,7 +342,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => {
             eprintln!("skep: {error}");
-            let is_usage = matches!(&error, HiveError::Config(error) if error.is_usage());
+            let is_usage = matches!(&error, HiveError::Config(_));
             ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILED })
         }
     }

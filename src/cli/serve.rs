@@ -28,7 +28,7 @@ pub fn serve(options: &Serve, data: Option<PathBuf>) -> ExitCode {
         Ok(level) => level,
         Err(message) => {
             eprintln!("skep: {message}");
-            return ExitCode::from(EXIT_FAILED);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     init_log(options.log_format.unwrap_or_default(), level);
@@ -40,11 +40,7 @@ pub fn serve(options: &Serve, data: Option<PathBuf>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("skep: {error}");
-            return ExitCode::from(if error.is_usage() {
-                EXIT_USAGE
-            } else {
-                EXIT_FAILED
-            });
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()

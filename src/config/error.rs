@@ -15,11 +15,6 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Whether the command line is to blame, which has an exit code of its own.
-    pub fn is_usage(&self) -> bool {
-        matches!(self.place, Place::Flag(_))
-    }
-
     pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
         Self {
             place,

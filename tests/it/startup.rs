@@ -74,7 +74,7 @@ async fn settings_that_are_not_understood_name_file_and_line() {
         ("listen = \n", ["line 1", "skep.toml"]),
     ] {
         let (code, stderr) = Setup::settings(text).fails_to_start(data.path()).await;
-        assert_eq!(code, Some(1), "{stderr}");
+        assert_eq!(code, Some(2), "{stderr}");
         let path = data.path().join("skep.toml");
         assert!(stderr.contains(&path.display().to_string()), "{stderr}");
         for word in named {
