@@ -235,7 +235,7 @@ pub(super) fn decide(
         content,
         worker_id: asked,
         pinned: session.and_then(|session| session.worker_id),
-        last: session.and_then(|session| session.last_answered.flatten()),
+        last: session.and_then(|session| session.last_agent.flatten()),
     };
     let decision = routing::route(question, &candidates);
     Ok((decision.worker_id, decision.routing))

@@ -348,7 +348,7 @@ fn finish(
         let session_after = Session {
             next_seq: session.next_seq + 1,
             unread: session.unread.saturating_add(1),
-            last_answered: Some(before.worker_id),
+            last_agent: Some(before.worker_id),
             updated_at: end.at.max(session.updated_at),
             ..session.clone()
         };

@@ -112,6 +112,8 @@ impl Change for PostMessage {
         };
         let after = Session {
             next_seq: seq + 1,
+            // What is said before the answer is there is for the same.
+            last_agent: Some(self.worker_id),
             updated_at: self.at.max(session.updated_at),
             ..session.clone()
         };

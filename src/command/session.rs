@@ -47,7 +47,7 @@ impl Change for CreateSession {
             unread: 0,
             next_seq: 1,
             context_generation: 0,
-            last_answered: None,
+            last_agent: None,
             created_at: self.at,
             updated_at: self.at,
         };

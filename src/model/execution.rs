@@ -135,7 +135,7 @@ pub enum Routing {
     Mention,
     /// The chat is pinned to the worker.
     Pinned,
-    /// The worker answered last in this chat.
+    /// The worker was asked last in this chat, or answered since.
     Last,
     /// Its name and description fit best.
     Match,

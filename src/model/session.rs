@@ -25,8 +25,8 @@ pub struct Session {
     pub next_seq: u64,
     /// Raised by every `clear`; engine contexts of an older generation are not resumed.
     pub context_generation: u32,
-    /// Who answered last: `Some(None)` is the bee, `None` nobody yet.
-    pub last_answered: Option<Option<WorkerId>>,
+    /// Who was asked last, or answered since: `Some(None)` is the bee, `None` nobody yet.
+    pub last_agent: Option<Option<WorkerId>>,
     /// When it was created.
     pub created_at: Millis,
     /// When a message or a change last arrived.

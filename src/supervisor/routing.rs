@@ -13,7 +13,7 @@ pub struct Question<'a> {
     pub worker_id: Option<WorkerId>,
     /// The worker that the chat is pinned to.
     pub pinned: Option<WorkerId>,
-    /// The worker that answered last in this chat.
+    /// The worker that was asked last in this chat, or answered since.
     pub last: Option<WorkerId>,
 }
 

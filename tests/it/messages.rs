@@ -170,6 +170,17 @@ async fn a_message_reaches_whom_it_is_meant_for() {
     assert_eq!(author(&reply), grace);
     // Whoever answered last goes on.
     assert_eq!(author(&user.ask(&chat, "help").await), grace);
+    // Also before the answer is there.
+    let first = user.send(&chat, "@Ada count to 100 slowly").await;
+    let second = user.send(&chat, "help").await;
+    let waiting = user.read(&format!("/api/executions/{second}")).await;
+    assert_eq!(
+        (&waiting["worker_id"], &waiting["routing"]),
+        (&json!(ada), &json!("last"))
+    );
+    user.post(&format!("/api/executions/{first}/cancel"), &json!({}))
+        .await;
+    assert_eq!(author(&user.ended(&second).await), ada);
     // A name at the start.
     for text in ["@Ada help", "Ada, help", "ada: help"] {
         let chat = user.chat().await;
