@@ -9,6 +9,7 @@ import { below } from './base.js';
 import * as api from './api.js';
 import { plain } from './format.js';
 import { setPref } from './prefs.js';
+import { rescueUnsent } from './unsent.js';
 import { applyLive, clearLive, forgetFinished, liveOf } from './live.js';
 
 const listeners = new Map();
@@ -147,9 +148,10 @@ export function putSession(session) {
   emit('sessions');
 }
 
-/** Forgets a chat that was deleted, and what of it this browser kept. */
+/** Forgets a chat that was deleted, and what was being written in it; what it was still to be told begins another. */
 export function dropSession(id) {
-  for (const kept of ['draft', 'unsent']) setPref(`${kept}.${id}`, null);
+  setPref(`draft.${id}`, null);
+  rescueUnsent(id);
   if (store.sessions.delete(id)) emit('sessions');
 }
 

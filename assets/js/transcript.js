@@ -179,10 +179,7 @@ export function transcript(sessionIdOf) {
     addOutgoing: (o) => {
       outgoing.push(o);
     },
-    failOutgoing: (key, why = null) => {
-      const o = outgoing.find((x) => x.key === key);
-      if (o) Object.assign(o, { state: 'failed', why });
-    },
+    waiting: () => outgoing.filter((o) => o.state === 'waiting'),
     dropOutgoing: (key) => {
       outgoing = outgoing.filter((o) => o.key !== key);
     },

@@ -1,53 +1,71 @@
 /**
- * What was sent and has not reached the server, by chat: it outlives a reload, and other pages being opened meanwhile.
- * Each goes out under the key it had the first time, so that one whose answer was lost is not said twice.
+ * What was sent to a chat and has not reached the server, kept in the browser: it outlives a reload. Each goes out under
+ * the key it had the first time, so that one whose answer was lost, or that two tabs deliver, is said once.
  */
+import { NetworkError } from './api.js';
 import { getPref, setPref } from './prefs.js';
 
 /** What is older waits for a word of the user's, who may have thought better of it. */
 const FRESH_MS = 3_600_000;
+const NEW = 'draft.new';
+/** Answers that say "not now": whoever asks again may be answered otherwise. */
+const PASSING_CODES = new Set(['held', 'idempotency_in_progress']);
+const PASSING_STATUS = new Set([401, 408, 429]);
+
+const place = (id) => `unsent.${id}`;
 
 /**
  * @typedef {{key: string, content: string, media: object|null, replaces: object|null, ts: number, isRefused: boolean}} Unsent
- * @param {() => string|null} sessionIdOf
+ * @param {string|null} id the chat's
+ * @returns {Unsent[]} oldest first
  */
-export function unsent(sessionIdOf) {
-  const place = (id = sessionIdOf()) => `unsent.${id ?? 'new'}`;
-
-  /** @returns {Unsent[]} oldest first */
-  function all(at = place()) {
-    try {
-      const list = JSON.parse(getPref(at, '[]'));
-      return Array.isArray(list) ? list.filter((it) => it?.key && typeof it.content === 'string') : [];
-    } catch {
-      return [];
-    }
+export function unsentOf(id) {
+  try {
+    const list = JSON.parse(getPref(place(id), '[]'));
+    return Array.isArray(list) ? list.filter((it) => it?.key && typeof it.content === 'string') : [];
+  } catch {
+    return [];
   }
+}
 
-  const write = (list, at = place()) => setPref(at, list.length ? JSON.stringify(list) : null);
+const write = (id, list) => setPref(place(id), list.length ? JSON.stringify(list) : null);
 
-  function drop(key) {
-    const list = all();
-    const left = list.filter((it) => it.key !== key);
-    if (left.length < list.length) write(left);
-  }
+/** Keeps it, or what is new about it. @param {string} id @param {Unsent} unsent */
+export function keepUnsent(id, { key, content, media = null, replaces = null, ts, isRefused = false }) {
+  const others = unsentOf(id).filter((it) => it.key !== key);
+  write(id, [...others, { key, content, media, replaces, ts, isRefused }].sort((a, b) => a.ts - b.ts));
+}
 
-  return {
-    all,
-    drop,
-    /** Keeps it, or what is new about it. */
-    keep({ key, content, media = null, replaces = null, ts, isRefused = false }) {
-      drop(key);
-      write([...all(), { key, content, media, replaces, ts, isRefused }].sort((a, b) => a.ts - b.ts));
-    },
-    /** The chat that was to be made has an id now. */
-    move() {
-      const list = all(place(null));
-      if (list.length === 0) return;
-      setPref(place(null), null);
-      write([...all(), ...list]);
-    },
-    /** Whether it goes out by itself once the server is there. @param {{ts: number, isRefused?: boolean}} it */
-    isFresh: (it) => !it.isRefused && Date.now() - it.ts < FRESH_MS,
-  };
+/** It reached the server, or nobody wants it any more. */
+export function dropUnsent(id, key) {
+  const list = unsentOf(id);
+  const left = list.filter((it) => it.key !== key);
+  if (left.length < list.length) write(id, left);
+}
+
+/** Whether it goes out by itself once the server is there. @param {{ts: number, isRefused?: boolean}} unsent */
+export const isFresh = (unsent) => !unsent.isRefused && Date.now() - unsent.ts < FRESH_MS;
+
+/** Whether the next try may end otherwise: silence, and a server that is busy, are no refusal. */
+export const isPassing = (error) =>
+  error instanceof NetworkError ||
+  error.status >= 500 ||
+  PASSING_STATUS.has(error.status) ||
+  PASSING_CODES.has(error.code);
+
+/** Text that found no chat is where the next one begins, behind what was begun there. */
+export function keepAsDraft(text) {
+  const begun = getPref(NEW, '');
+  if (text && !begun.includes(text)) setPref(NEW, begun ? `${begun}\n\n${text}` : text);
+}
+
+/** It has found one. */
+export function dropDraft(text) {
+  if (getPref(NEW) === text) setPref(NEW, null);
+}
+
+/** A chat is gone: what it was still to be told begins another. */
+export function rescueUnsent(id) {
+  for (const { content } of unsentOf(id)) keepAsDraft(content);
+  write(id, []);
 }

@@ -25,7 +25,7 @@ async fn what_found_no_server_goes_out_once_there_is_one() {
     for said in ["count to 3", "count to 4"] {
         browser.say(said).await;
     }
-    let unsent = "document.querySelectorAll('.message-user .danger-text').length === 2";
+    let unsent = "document.querySelectorAll('.message-user .unsent').length === 2";
     browser.until(unsent).await;
     browser.click("a[href='/workers']").await;
     browser.until("location.pathname === '/workers'").await;
@@ -66,6 +66,92 @@ async fn a_page_that_was_opened_while_nothing_answered_comes_by_itself() {
     browser.until("document.querySelector('#main .empty .button.primary')?.textContent.includes('New task')").await;
     browser
         .complains_only_about(&["net::ERR_", "Failed to fetch dynamically"])
+        .await;
+    server.stop().await;
+}
+
+/// What was to begin a chat is in no chat yet: it is where the next one begins, and is not sent by another page.
+#[tokio::test]
+async fn what_could_not_begin_a_chat_is_the_next_draft() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let user = crate::conversation::someone(&server).await;
+    let away = server.kill().await;
+    browser.say("count to 3").await;
+    browser
+        .until("document.querySelector('.message-user .unsent')")
+        .await;
+    browser.click("a[href='/workers']").await;
+    browser.until("location.pathname === '/workers'").await;
+    browser.read("history.back()").await;
+    let draft = "document.querySelector('.composer-input')?.value === 'count to 3'";
+    browser.until(draft).await;
+    let server = away.start_at_same_address().await;
+    // The page knows that the server is back, and leaves the rest to its reader.
+    browser
+        .until("!document.querySelector('.pill:not([hidden])')")
+        .await;
+    assert_eq!(
+        user.read("/api/local/sessions").await,
+        serde_json::json!([])
+    );
+    browser.click(".send-button").await;
+    replied(&browser, "1 2 3").await;
+    is_idle(&browser).await;
+    browser.reload().await;
+    browser
+        .until("document.querySelectorAll('.message-reply').length === 1")
+        .await;
+    assert_eq!(
+        browser
+            .read("document.querySelector('.composer-input').value")
+            .await,
+        ""
+    );
+    browser.complains_only_about(&["net::ERR_"]).await;
+    server.stop().await;
+}
+
+/// A server that says "later" is asked again, in order; one that has forgotten the chat gives the words back.
+#[tokio::test]
+async fn what_is_put_off_goes_out_and_what_has_no_chat_is_not_lost() {
+    let server = TestServer::with("rate_limit.chat = \"60/2\"").await;
+    let browser = Browser::signed_in(&server).await;
+    let user = crate::conversation::someone(&server).await;
+    let chat = user.chat().await;
+    browser
+        .go(&format!("http://{}/chats/{chat}", server.address))
+        .await;
+    for said in ["count to 2", "count to 3", "count to 4"] {
+        browser.say(said).await;
+    }
+    browser
+        .until(&format!(
+            "({SAID}) === 'count to 2|count to 3|count to 4' && document.querySelectorAll('.message-reply').length === 3"
+        ))
+        .await;
+    is_idle(&browser).await;
+    let away = server.kill().await;
+    browser.say("one more thing").await;
+    browser
+        .until("document.querySelector('.message-user .unsent')")
+        .await;
+    // Another browser deletes the chat before this one is back.
+    browser
+        .read("void (window.fetch = ((fetch) => (path, how) => window.isCut && String(path).includes('/api/') ? Promise.reject(new TypeError('cut')) : fetch(path, how))(fetch), window.isCut = true)")
+        .await;
+    let server = away.start_at_same_address().await;
+    user.delete(&format!("/api/local/sessions/{chat}"))
+        .await
+        .expect(200);
+    browser.read("void (window.isCut = false)").await;
+    browser
+        .until("location.pathname === '/' && document.querySelector('.composer-input')?.value === 'one more thing'")
+        .await;
+    let kept = "Object.keys(localStorage).filter((key) => key.startsWith('skep.unsent.')).length";
+    assert_eq!(browser.read(kept).await, 0);
+    browser
+        .complains_only_about(&["net::ERR_", "status of 429", "status of 404"])
         .await;
     server.stop().await;
 }

@@ -3,6 +3,7 @@ import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { getPref, setPref } from '../prefs.js';
+import { keepAsDraft } from '../unsent.js';
 import { mentions } from './mention.js';
 import { attachment } from './attachment.js';
 import { toast } from './toast.js';
@@ -188,13 +189,13 @@ export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, drop
     },
     /** The chat has an id now: its draft is kept under it. */
     moveDraft(next) {
-      setPref(next, getPref(key, ''));
+      setPref(next, input.value);
       setPref(key, null);
       key = next;
     },
-    /** The chat is gone: what was being written in it begins another, unless one was begun already. */
-    saveDraft(next) {
-      if (input.value && !getPref(next)) setPref(next, input.value);
+    /** The chat is gone: what was being written in it begins another. */
+    saveDraft() {
+      keepAsDraft(input.value);
       setPref(key, null);
     },
     /** Shows or hides the stop button. @param {null|'running'|'stopping'} state */

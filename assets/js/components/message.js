@@ -17,7 +17,7 @@ import { editMessage } from './edit-message.js';
 const BAD = new Set(['failed', 'cancelled', 'interrupted']);
 
 /**
- * What the user sent. Items: `{message, queued?: {position, executionId}, state?: 'sending'|'failed', onResend?,
+ * What the user sent. Items: `{message, queued?: {position, executionId}, state?: 'sending'|'waiting'|'failed', onResend?,
  * canEdit?, edited?: string}`; `edited` is its text while it is said differently.
  * @param {object} item
  * @param {{edit: (message: object) => void, keepEdit: (message: object, text: string) => void,
@@ -60,6 +60,13 @@ function footOf({ message, queued, state, why, onResend, onDiscard, canEdit }, w
     return [
       h('span', { class: 'danger-text' }, why ?? t('chat.notSent')),
       h('button', { class: 'link-button', type: 'button', on: { click: onResend } }, t('common.again')),
+      h('button', { class: 'link-button', type: 'button', on: { click: onDiscard } }, t('common.delete')),
+    ];
+  }
+  if (state === 'waiting') {
+    return [
+      icon('clock'),
+      h('span', { class: 'unsent' }, why ?? t('chat.waits')),
       h('button', { class: 'link-button', type: 'button', on: { click: onDiscard } }, t('common.delete')),
     ];
   }
@@ -212,9 +219,11 @@ export function reply(item, ways) {
 function facts(message, execution) {
   if (!execution) return [];
   const ran = executionDuration(execution);
+  // A model server may call a model by the path of its file; the execution's page has all of it.
+  const model = execution.model?.split('/').at(-1);
   return [
     execution.engine,
-    execution.model,
+    model !== execution.engine && model,
     ran !== null && isFinal(execution.status) && duration(ran),
     usage(execution.usage),
   ].filter(Boolean);

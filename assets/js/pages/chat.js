@@ -19,7 +19,7 @@ import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
 import { rowWindow } from '../row-window.js';
-import { unsent } from '../unsent.js';
+import { dropDraft, dropUnsent, isFresh, isPassing, keepAsDraft, keepUnsent, unsentOf } from '../unsent.js';
 import { dayName, title as titleOf } from '../format.js';
 import { navigate, renamePath } from '../router.js';
 import { composer as makeComposer } from '../components/composer.js';
@@ -38,8 +38,18 @@ const workerDialog = onCall(async () => (await import('./worker-dialog.js')).wor
 const FIRST_MESSAGES = 24;
 const PAGE_MESSAGES = 60;
 const PAGE_EXECUTIONS = 50;
+/** A server that is there and takes nothing is asked again after at most this. */
+const RETRY_MAX_S = 60;
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 const ANNOUNCED_CHARS_MAX = 600;
+
+/** The text without the name that it begins with, of a worker or the bee. */
+function withoutMention(text) {
+  const names = [BEE, ...[...store.workers.values()].map((worker) => worker.name)];
+  const named = names.filter((name) => text.toLowerCase().startsWith(`@${name}`.toLowerCase()));
+  const longest = Math.max(0, ...named.map((name) => name.length + 1));
+  return text.slice(longest).replace(/^[\s,:]+/, '');
+}
 
 /**
  * @param {{id?: string}} params
@@ -55,11 +65,13 @@ export function chatPage(params, query) {
   // Its messages are still to come, once something answers.
   let isMissing = false;
   let isDelivering = false;
+  let nextDelivery = 0;
+  /** How this chat is made: twice asked for, it is made once. @type {{key: string, body: object}|null} */
+  let creation = null;
   const offs = [];
   const views = new Map();
   const rows = transcript(() => id);
   const drawn = rowWindow();
-  const kept = unsent(() => id);
   /** @type {Map<string, string>} messages that are being said differently, by id */
   const edits = new Map();
 
@@ -179,7 +191,7 @@ export function chatPage(params, query) {
       });
       // A reply that is being written was begun before we came: its earlier steps are in its own stream.
       for (const e of openExecutions(id)) if (e.status === 'running' && !liveOf(e.id)?.tools.size) loadSteps(e.id);
-      deliverKept();
+      deliverWaiting();
     } catch (error) {
       isLoading = false;
       isMissing = !isGap && error instanceof api.NetworkError;
@@ -260,15 +272,13 @@ export function chatPage(params, query) {
     if (store.held) return Promise.reject(new api.ApiError(409, { error: 'held', message: t('chat.held') }, new Headers()));
     creating ??= (async () => {
       try {
-        const made = await api.postOnce(
-          '/api/local/sessions',
-          { name: name || t('chat.untitled'), ...(head.pinned() && { worker_id: head.pinned() }) },
-          randomKey(),
-        );
+        const pinned = head.pinned() ?? undefined;
+        if (creation?.body.worker_id !== pinned) creation = null;
+        creation ??= { key: randomKey(), body: { name: name || t('chat.untitled'), worker_id: pinned } };
+        const made = await api.postOnce('/api/local/sessions', creation.body, creation.key);
         id = made.id;
         putSession(made);
         head.keep();
-        kept.move();
         // Whoever went elsewhere meanwhile stays there.
         if (!isGone) {
           composer.moveDraft(draftKey());
@@ -276,6 +286,9 @@ export function chatPage(params, query) {
           renderHead();
         }
         return id;
+      } catch (error) {
+        if (!isPassing(error)) creation = null;
+        throw error;
       } finally {
         creating = null;
       }
@@ -289,9 +302,7 @@ export function chatPage(params, query) {
 
   async function post({ content, media, replaces }) {
     const key = randomKey();
-    const mine = { key, content, media, replaces, ts: Date.now() };
-    kept.keep(mine);
-    putOutgoing(mine, 'sending');
+    putOutgoing({ key, content, media, replaces, ts: Date.now() }, 'sending');
     drawn.toEnd();
     render();
     requestAnimationFrame(() => scroll.toBottom());
@@ -300,22 +311,30 @@ export function chatPage(params, query) {
 
   function putOutgoing(mine, state) {
     const onDiscard = () => {
-      kept.drop(mine.key);
+      dropUnsent(id, mine.key);
+      dropDraft(mine.content);
       rows.dropOutgoing(mine.key);
       render();
     };
-    rows.addOutgoing({ ...mine, state, onResend: () => deliver(mine.key), onDiscard });
+    rows.addOutgoing({ ...mine, tries: 0, state, onResend: () => deliver(mine.key), onDiscard });
   }
 
   /** What found no server goes out, one after the other, once there is one. */
-  async function deliverKept() {
+  async function deliverWaiting() {
     if (isLoading || isMissing || isDelivering) return;
     isDelivering = true;
-    for (const mine of kept.all()) {
-      if (isGone || store.connection !== 'open') break;
-      if (kept.isFresh(mine) && rows.outgoing(mine.key)?.state === 'failed') await deliver(mine.key);
+    clearTimeout(nextDelivery);
+    for (const mine of rows.waiting()) {
+      if (isGone || store.held || store.connection !== 'open' || !(await deliver(mine.key))) break;
     }
     isDelivering = false;
+  }
+
+  /** The server is there and says "not now". */
+  function deliverLater({ tries }, error) {
+    const seconds = error.retryAfter ?? Math.min(2 ** tries, RETRY_MAX_S);
+    clearTimeout(nextDelivery);
+    nextDelivery = setTimeout(deliverWaiting, seconds * 1000);
   }
 
   function edit(message) {
@@ -357,24 +376,29 @@ export function chatPage(params, query) {
     if (session()?.name !== t('chat.untitled')) return;
     putSession(await api.patch(`/api/local/sessions/${id}`, { name: nameOf(mine) }));
   }
-  const nameOf = ({ content, media }) => titleOf(content.replace(/^@bee\b\s*/, '') || media?.name || content);
+  const nameOf = ({ content, media }) => titleOf(withoutMention(content) || media?.name || content);
+
+  /** @returns {Promise<boolean>} whether the server has it */
 
   async function deliver(key) {
     const mine = rows.outgoing(key);
-    if (!mine) return;
+    if (!mine || (mine.state === 'sending' && mine.tries > 0)) return false;
+    mine.tries += 1;
     mine.state = 'sending';
     mine.why = null;
     render();
     const isFirst = !rows.hasAny();
     try {
       const chat = await ensureSession(nameOf(mine));
+      keepUnsent(chat, mine);
       const body = {
         content: mine.content,
         ...(mine.media && { media_path: mine.media.path }),
         ...(mine.replaces && { replaces: mine.replaces.id }),
       };
       const answer = await api.postOnce(`/api/local/sessions/${chat}/messages`, body, key);
-      kept.drop(key);
+      dropUnsent(chat, key);
+      dropDraft(mine.content);
       rows.settle(key, answer);
       if (isFirst) nameAfter(mine).catch(toastError);
       if (!store.executions.has(answer.execution_id)) {
@@ -387,16 +411,24 @@ export function chatPage(params, query) {
           created_at: mine.ts,
         });
       }
+      return true;
     } catch (error) {
       const isHeld = store.held || error.code === 'held';
       if (error.code === 'held') setHeld(true);
-      // A refusal stands; silence, and a server that is busy, do not.
-      if (error.status < 500) kept.keep({ ...mine, isRefused: true });
-      rows.failOutgoing(key, isHeld ? t('chat.held') : null);
-      // That nothing answers, or that this copy waits, is told by the message and what lies above it already.
-      if (!isHeld && !(error instanceof api.NetworkError)) toastError(error);
+      const waits = isPassing(error) && isFresh(mine);
+      if (id && !isPassing(error)) keepUnsent(id, { ...mine, isRefused: true });
+      // A chat that is not there, or not any more, cannot be told it later.
+      if (!id || error.status === 404) {
+        if (id) dropUnsent(id, key);
+        keepAsDraft(mine.content);
+      }
+      Object.assign(mine, { state: waits ? 'waiting' : 'failed', why: isHeld ? t('chat.held') : null });
+      if (waits && !isHeld && !isGone) deliverLater(mine, error);
+      if (!waits) toastError(error);
+      return false;
+    } finally {
+      render();
     }
-    render();
   }
 
   /** What Stop is about: the run that goes on, or the one that would be next. What waits behind it stays. */
@@ -424,7 +456,7 @@ export function chatPage(params, query) {
       render();
     } else if (name === 'deleted') {
       toast(t('chat.deleted'));
-      composer.saveDraft('draft.new');
+      composer.saveDraft();
       navigate('/');
     }
     // What is being written is drawn where it stands, not with all the rest.
@@ -468,15 +500,15 @@ export function chatPage(params, query) {
     on('gap', () => {
       if (id) load({ isGap: !isMissing });
     }),
-    on('connection', deliverKept),
+    on('connection', deliverWaiting),
+    on('held', deliverWaiting),
   );
   addEventListener('keydown', onKey);
   document.addEventListener('visibilitychange', look);
-  for (const mine of kept.all()) putOutgoing(mine, 'failed');
+  for (const mine of unsentOf(id)) putOutgoing(mine, isFresh(mine) ? 'waiting' : 'failed');
   renderHead();
   render();
   if (id) load();
-  deliverKept();
   if (!matchMedia('(pointer: coarse)').matches) requestAnimationFrame(composer.focus);
 
   return {
@@ -491,6 +523,7 @@ export function chatPage(params, query) {
     },
     destroy() {
       isGone = true;
+      clearTimeout(nextDelivery);
       if (store.keptUnread === id) store.keptUnread = null;
       offs.forEach((off) => off());
       removeEventListener('keydown', onKey);

@@ -87,7 +87,7 @@ export function signInPage({ notice, onSignedIn }) {
         h(
           'ul',
           null,
-          h('li', null, t('signin.help.restart')),
+          h('li', null, t('signin.help.link')),
           h('li', null, t('signin.help.passwd.before'), h('code', null, 'skep passwd'), t('signin.help.passwd.after')),
         ),
       ),
