@@ -19,7 +19,7 @@ import { liveOf, takeGap } from '../live.js';
 import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
 import { rowWindow } from '../row-window.js';
-import { dropDraft, dropUnsent, isFresh, isPassing, keepAsDraft, keepUnsent, unsentOf } from '../unsent.js';
+import { dropDraft, dropUnsent, isFresh, isPassing, keepAsDraft, keepUnsent, rescueUnsent, unsentOf } from '../unsent.js';
 import { dayName, title as titleOf } from '../format.js';
 import { navigate, renamePath } from '../router.js';
 import { composer as makeComposer } from '../components/composer.js';
@@ -463,6 +463,7 @@ export function chatPage(params, query) {
   }
 
   function notFound() {
+    rescueUnsent(id);
     replace(
       el,
       head.el,
