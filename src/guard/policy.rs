@@ -1,8 +1,10 @@
 //! Which paths are on the two lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::confinement::Confinement;
 
@@ -66,6 +68,9 @@ const WITHHELD: [&str; 2] = [".ssh", ".gnupg"];
 /// Variables that name certificates.
 const CERTIFICATES: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 
+/// Programs and directories of `PATH` whose installations are remembered.
+const INSTALLATIONS_MAX: usize = 256;
+
 /// How engines are confined on this machine.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -74,7 +79,19 @@ pub struct Policy {
     /// The data directory and what else is nobody's.
     withheld: Vec<PathBuf>,
     base: Confinement,
+    installations: Arc<Mutex<HashMap<PathBuf, Installation>>>,
 }
+
+/// What a program brings, as it was found. To find it takes dozens of looks at the file system; to see that the same file
+/// is still there takes one.
+#[derive(Debug)]
+struct Installation {
+    of: Option<Stamp>,
+    paths: Vec<PathBuf>,
+}
+
+/// What tells a file from one that took its place: device, inode, and when it was changed (seconds, nanoseconds).
+type Stamp = (u64, u64, i64, i64);
 
 /// What the settings of an engine say of its programs' confinement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +141,7 @@ impl Policy {
         let mut policy = Self {
             withheld: Vec::new(),
             base: Confinement::default(),
+            installations: Arc::default(),
             home,
             data,
         };
@@ -150,12 +168,12 @@ impl Policy {
     pub fn confine(&self, needs: &Needs<'_>) -> Result<Confinement, String> {
         let mut lists = self.base.clone();
         for program in &needs.programs {
-            self.grant_program(program, &mut lists.read);
+            lists.read.extend(self.installation(program));
         }
         if let Some(env) = needs.env {
             let path = env.get("PATH").map(String::as_str).unwrap_or_default();
             for directory in std::env::split_paths(path).filter(|path| path.is_absolute()) {
-                self.grant_program(&directory.join("*"), &mut lists.read);
+                lists.read.extend(self.installation(&directory.join("*")));
             }
             for name in CERTIFICATES {
                 if let Some(path) = env.get(name) {
@@ -245,6 +263,30 @@ impl Policy {
         }
     }
 
+    /// The installation that a file, or any file of a directory (`/directory/*`), belongs to.
+    fn installation(&self, file: &Path) -> Vec<PathBuf> {
+        let of = stamp(file);
+        let known = || {
+            let lock = self.installations.lock();
+            lock.unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(found) = known().get(file).filter(|found| found.of == of) {
+            return found.paths.clone();
+        }
+        let mut paths = Vec::new();
+        self.grant_program(file, &mut paths);
+        let found = Installation {
+            of,
+            paths: paths.clone(),
+        };
+        let mut known = known();
+        if known.len() >= INSTALLATIONS_MAX {
+            known.clear();
+        }
+        known.insert(file.to_owned(), found);
+        paths
+    }
+
     /// Grants the installation that a file belongs to: its directory, the libraries beside its `bin`, all of its
     /// `node_modules`; the same for the file that a link means. In the home directory or above it: the file alone.
     fn grant_program(&self, file: &Path, list: &mut Vec<PathBuf>) {
@@ -279,6 +321,13 @@ impl Policy {
         let home = self.home.as_ref();
         directory.parent().is_none() || home.is_some_and(|home| home.starts_with(directory))
     }
+}
+
+/// Of the file, or where there is none, of its directory.
+fn stamp(file: &Path) -> Option<Stamp> {
+    let there = fs::metadata(file).or_else(|error| file.parent().map_or(Err(error), fs::metadata));
+    let there = there.ok()?;
+    Some((there.dev(), there.ino(), there.mtime(), there.mtime_nsec()))
 }
 
 /// The path without links, as far as it exists.
@@ -401,6 +450,63 @@ mod tests {
         assert!(covers(&script, &home.join("agent.sh")) && !covers(&script, &home.join("other")));
         let modules = lists("n/node_modules/.bin/agent");
         assert!(covers(&modules, &home.join("n/node_modules/agent/cli.js")));
+    }
+
+    #[test]
+    fn a_program_that_was_replaced_brings_what_belongs_to_it_now() {
+        use std::os::unix::fs::symlink;
+        let machine = machine();
+        let home = &machine.home;
+        for version in ["1", "2"] {
+            fs::create_dir_all(home.join(format!("versions/{version}/bin"))).unwrap();
+            fs::write(home.join(format!("versions/{version}/bin/agent")), version).unwrap();
+        }
+        let policy = machine.policy(&[]);
+        let program = home.join("links/agent");
+        let path = BTreeMap::from([("PATH".to_owned(), home.join("path").display().to_string())]);
+        let lists = || {
+            let needs = Needs {
+                programs: vec![program.clone()],
+                env: Some(&path),
+                ..Needs::default()
+            };
+            policy.confine(&needs).unwrap().read
+        };
+        assert!(!covers(&lists(), &home.join("versions/1/bin/agent")));
+        fs::create_dir(home.join("links")).unwrap();
+        for version in ["1", "2", "1"] {
+            let directory = home.join("versions").join(version);
+            for (link, target) in [
+                (&program, directory.join("bin/agent")),
+                (&home.join("path"), directory.join("bin")),
+            ] {
+                let _ = fs::remove_file(link);
+                symlink(target, link).unwrap();
+            }
+            for _ in 0..2 {
+                let read = lists();
+                assert!(covers(&read, &directory.join("bin/agent")), "{read:?}");
+                assert!(covers(&read, &directory.join("lib/x")), "{read:?}");
+                let other = home
+                    .join("versions")
+                    .join(if version == "1" { "2" } else { "1" });
+                assert!(!covers(&read, &other.join("bin/agent")), "{read:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_installations_are_remembered_than_the_limit() {
+        let machine = machine();
+        let policy = machine.policy(&[]);
+        let programs: Vec<PathBuf> = (0..=INSTALLATIONS_MAX)
+            .map(|number| machine.home.join(format!("tool{number}/bin/agent")))
+            .collect();
+        for program in programs.iter().chain(programs.first()) {
+            let paths = policy.installation(program);
+            assert!(covers(&paths, program), "{program:?}: {paths:?}");
+            assert!(policy.installations.lock().unwrap().len() <= INSTALLATIONS_MAX);
+        }
     }
 
     #[test]
