@@ -35,6 +35,23 @@ pub fn cell_code(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
+/// `text` as one line that means only itself, but for its code between backticks.
+pub fn prose(text: &str) -> String {
+    let pieces: Vec<&str> = text.split('`').collect();
+    if pieces.len() % 2 == 0 {
+        return plain(text);
+    }
+    let is_code = |at: usize| at % 2 == 1;
+    pieces
+        .iter()
+        .enumerate()
+        .map(|(at, piece)| match is_code(at) {
+            true => cell_code(&piece.replace(['\n', '\r', '\t'], " ")),
+            false => plain(piece),
+        })
+        .collect()
+}
+
 /// A file's text as it is; what would steer a terminal becomes a mark.
 pub fn block(text: &str, language: &str) -> String {
     let fence = "`".repeat((longest_run(text) + 1).max(3));

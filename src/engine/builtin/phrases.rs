@@ -80,15 +80,43 @@ pub fn explained(topic: Topic) -> &'static str {
 }
 
 /// How to get a model.
-pub const ADD_MODEL: &str = "To talk to a real model, give Skep an engine:\n\n\
-1. Install one of the command lines `claude`, `codex`, `opencode` or `gemini`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
-2. Or add your own to `skep.toml` in the data directory:\n\n\
-```toml\n[engines.mine]\nkind = \"command\"\nargv = [\"/usr/local/bin/my-agent\"]\n```\n\n\
-`skep engines` in a terminal tells what is missing and the one command that fixes it. Then say `create a worker named Ada using claude`, or leave the engine open: Skep takes the first one that is ready.";
+pub const ADD_MODEL: &str = "Any one of these is enough:\n\n\
+- **A model on this machine.** Start Ollama (`ollama serve`, then `ollama pull qwen3:8b`), llama.cpp (`llama-server -m MODEL.gguf --jinja`) or LM Studio's server. Skep finds them by themselves at their usual ports; nothing to configure.\n\
+- **An agent's command line.** Install `claude`, `codex`, `opencode` or `gemini`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
+- **A model with an API key.** Put this into `skep.toml` in the data directory, the key into the environment (or a file of that name in `keys/`), and restart Skep:\n\n\
+```toml\ndefault_engine = \"cloud\"\n\n[engines.cloud]\nkind = \"http\"\nurl = \"https://api.openai.com/v1\"\nmodel = \"gpt-5\"\nkey = \"OPENAI_API_KEY\"\n```\n\n\
+The first two are used from your next message on, by me as well; a program put in a new directory of `PATH` needs a restart. This is what I found here:";
+
+/// Asked to make something up.
+pub const COMPOSE: &str = "I write exactly the text I am given, as in `write hello.txt: Hello!`, and cannot make anything up: that takes a language model.";
+
+/// Asked for what needs a mind or a shell.
+pub const BEYOND_ME: &str = "That takes a language model, and I am none: I know plain commands over files, notes and workers, and start no programs. Say `help` for what I can do.";
+
+/// Asked to do to files what cannot be taken back, or what makes none.
+pub const LEAVE_FILES: &str = "I do not move, copy, rename or delete files: I read, write and append. A directory comes with its first file: `write notes/today.md: Hello!`.";
+
+/// To somebody who speaks Chinese.
+pub const CHINESE: &str = "你好！我是 Skep 的内置助手，**不是语言模型**：我只按固定规则理解简单的命令，而且命令要用英文。例如：\n\n\
+| 命令 | 作用 |\n| --- | --- |\n\
+| `list files` | 列出工作目录中的文件 |\n\
+| `show README.md` | 显示一个文件 |\n\
+| `write hello.txt: 你好` | 新建一个文件 |\n\
+| `note: 买牛奶` | 记一条笔记 |\n\
+| `create a worker named Ada that reviews Rust code` | 新建一个助手 |\n\
+| `help` | 全部命令 |\n\n\
+想用中文自由对话，需要一个模型：说 `添加模型`。";
+
+/// The same, asked how to get a model.
+pub const CHINESE_ADD_MODEL: &str = "以下任选其一：\n\n\
+- **本机上的模型。** 启动 Ollama（`ollama serve`，然后 `ollama pull qwen3:8b`）、llama.cpp（`llama-server -m MODEL.gguf --jinja`）或 LM Studio 的服务器。Skep 会在它们的常用端口自动找到，无需配置。\n\
+- **命令行智能体。** 安装 `claude`、`codex`、`opencode` 或 `gemini`，并在终端里登录一次。Skep 会在 `PATH` 中找到它，使用你自己的登录。\n\
+- **带 API 密钥的模型。** 在数据目录的 `skep.toml` 中写入下面的内容，把密钥放进环境变量（或 `keys/` 中同名的文件），然后重启 Skep：\n\n\
+```toml\ndefault_engine = \"cloud\"\n\n[engines.cloud]\nkind = \"http\"\nurl = \"https://api.openai.com/v1\"\nmodel = \"gpt-5\"\nkey = \"OPENAI_API_KEY\"\n```\n\n\
+这台机器上目前有：";
 
 /// The short form of it.
-pub const ADD_MODEL_SHORT: &str =
-    "For free conversation, add a model: say `add a model`, or run `skep engines` in a terminal.";
+pub const ADD_MODEL_SHORT: &str = "For more than that, say `add a model`: it tells how.";
 
 /// The commands that a message may have meant, best first: those whose words it shares, or almost.
 pub fn near(message: &str) -> Vec<&'static str> {
@@ -112,7 +140,13 @@ fn message_words(message: &str) -> Vec<String> {
     message
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| (3..=WORD_BYTES_MAX).contains(&word.len()))
-        .filter(|word| !["the", "and", "you", "are", "can", "for", "with", "that"].contains(word))
+        .filter(|word| {
+            ![
+                "the", "and", "you", "are", "can", "for", "with", "that", "how", "what", "who",
+                "why", "does", "much", "many",
+            ]
+            .contains(word)
+        })
         .take(WORDS_MAX)
         .map(str::to_lowercase)
         .collect()

@@ -43,6 +43,38 @@ pub enum Request {
         /// Whether the message said that a file may be replaced.
         overwrite: bool,
     },
+    /// A text for a file that is not marked as one; `write x.txt with a poem` may be a wish.
+    Inexact {
+        /// What the command looks like when nothing of it is a guess.
+        example: String,
+    },
+    /// Something to be written that is not given.
+    Compose,
+    /// What needs a model, or a worker that has one.
+    BeyondMe,
+    /// Files moved, copied, renamed, deleted, or directories made.
+    LeaveFiles,
+    /// Something to be told of later.
+    Remind {
+        /// What.
+        what: String,
+    },
+    /// Something for a worker that is not begun with its name.
+    Ask {
+        /// Its name.
+        name: String,
+        /// What it is to be told.
+        text: String,
+    },
+    /// Another engine, for whom is not said.
+    UseEngine {
+        /// The engine.
+        engine: String,
+    },
+    /// Chinese words that are no request below.
+    Chinese,
+    /// How to get a model, asked in Chinese.
+    ChineseAddModel,
     /// More of a file.
     AppendFile {
         /// The file.
@@ -119,6 +151,8 @@ pub enum Request {
     Engines,
     /// The numbers up to one.
     Count {
+        /// The first number.
+        from: u64,
         /// The last number.
         to: u64,
         /// Whether to take time.

@@ -169,7 +169,18 @@ async fn it_says_what_it_is_and_what_it_can_do() {
         "How can I use an LLM?",
         "connect ollama",
     ] {
-        chat.expect(prompt, "list_engines", "skep engines").await;
+        let said = chat.say(prompt).await;
+        assert_eq!(said.tools, [("list_engines".to_owned(), true)], "{prompt}");
+        for way in [
+            "Ollama",
+            "llama-server",
+            "LM Studio",
+            "kind = \"http\"",
+            "API key",
+            "`claude`",
+        ] {
+            assert!(said.text.contains(way), "{way}\n{}", said.text);
+        }
     }
     for prompt in [
         "engines",
@@ -279,14 +290,14 @@ async fn it_works_with_files() {
     assert_eq!(chat.hive.read("src/main.rs"), "fn main() {} // TODO\n");
     chat.expect("write \"a b.txt\": x", "write_file", "`a b.txt`")
         .await;
-    chat.expect("save some text to notes.txt", "write_file", "notes.txt")
+    chat.expect("save \"some text\" to notes.txt", "write_file", "notes.txt")
         .await;
     chat.expect("write multi.txt:\none\n  two", "write_file", "multi.txt")
         .await;
     assert_eq!(chat.hive.read("multi.txt"), "one\n  two\n");
     chat.expect("append to log.txt: done", "append_file", "5 bytes now")
         .await;
-    chat.expect("add more to log.txt", "append_file", "10 bytes now")
+    chat.expect("add \"more\" to log.txt", "append_file", "10 bytes now")
         .await;
     assert_eq!(chat.hive.read("log.txt"), "done\nmore\n");
     for prompt in [
@@ -377,6 +388,19 @@ async fn it_works_with_files() {
         ("rename Ada", "rename Ada to"),
     ] {
         chat.expect(prompt, "", example).await;
+    }
+}
+
+#[test]
+fn code_in_a_sentence_stays_code() {
+    for (said, markdown) in [
+        ("run `npm i <x>` now", "run `npm i <x>` now"),
+        ("*bold* `a|b`", "\\*bold\\* `a\\|b`"),
+        ("one ` alone", "one \\` alone"),
+        ("`a` and `", "\\`a\\` and \\`"),
+        ("", ""),
+    ] {
+        assert_eq!(markdown::prose(said), markdown);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers about itself.
 
-use super::super::markdown::{cell_code, code, plain, table};
+use super::super::markdown::{cell_code, code, plain, prose, table};
 use super::super::phrases::{ADD_MODEL_SHORT, HELP, NO_MODEL, near};
 use super::super::speaker::Halt;
 use super::Answerer;
@@ -53,6 +53,52 @@ impl Answerer<'_> {
             ),
             None => "the **bee**, who answers when no worker is meant".to_owned(),
         }
+    }
+
+    /// `@Ada …` is how one talks to Ada.
+    pub async fn ask(&mut self, name: &str, text: &str) -> Result<(), Halt> {
+        if !self.is_worker(name).await {
+            return self.unknown().await;
+        }
+        let message = code(&format!("@{name} {text}"));
+        self.say(&format!(
+            "I pass nothing on. Begin the message with the name, and the answer comes from there: {message}"
+        ))
+        .await
+    }
+
+    pub async fn remind(&mut self, what: &str) -> Result<(), Halt> {
+        let note = match what {
+            "" => "note: buy milk".to_owned(),
+            what => format!("note: {what}"),
+        };
+        self.say(&format!(
+            "I cannot remind you at a time: a task can, made on the **Tasks** page, where a worker starts by itself. To have it written down, say {}.",
+            code(&note)
+        ))
+        .await
+    }
+
+    pub async fn use_engine(&mut self, engine: &str) -> Result<(), Halt> {
+        let known = self.engine_info(engine).await;
+        let Some(known) = known else {
+            return self.unknown().await;
+        };
+        let lead = match known.ready {
+            true => String::new(),
+            false => format!(
+                "{} is not ready here: {}. ",
+                code(engine),
+                prose(&known.detail)
+            ),
+        };
+        self.say(&format!(
+            "{lead}Say which worker shall use it: {}, or make one: {}. For everybody who names no engine, me too, it is {} in `skep.toml` and a restart.",
+            code(&format!("use {engine} for Ada")),
+            code(&format!("create a worker named Ada using {engine}")),
+            code(&format!("default_engine = \"{engine}\"")),
+        ))
+        .await
     }
 
     pub async fn unknown(&mut self) -> Result<(), Halt> {

@@ -14,7 +14,10 @@ use std::path::PathBuf;
 
 use super::super::Turn;
 use super::markdown::{code, plain};
-use super::phrases::{ADD_MODEL_SHORT, NO_MODEL, explained};
+use super::phrases::{
+    ADD_MODEL_SHORT, BEYOND_ME, CHINESE, CHINESE_ADD_MODEL, COMPOSE, LEAVE_FILES, NO_MODEL,
+    explained,
+};
 use super::request::Request;
 use super::speaker::{Halt, Speaker};
 use super::understand::understand;
@@ -113,13 +116,35 @@ impl Answerer<'_> {
                 text,
                 overwrite,
             } => self.write(&path, &text, overwrite).await,
+            Request::Inexact { example } => {
+                self.say(&format!(
+                    "I write exactly the text I am given, and did not want to guess. To be sure, say it like this: {}",
+                    code(&example)
+                ))
+                .await
+            }
+            Request::Compose => {
+                self.say(&format!("{COMPOSE} {ADD_MODEL_SHORT}")).await
+            }
+            Request::BeyondMe => {
+                self.say(&format!("{BEYOND_ME} {ADD_MODEL_SHORT}")).await
+            }
+            Request::LeaveFiles => self.say(LEAVE_FILES).await,
+            Request::Remind { what } => self.remind(&what).await,
+            Request::Ask { name, text } => self.ask(&name, &text).await,
+            Request::UseEngine { engine } => self.use_engine(&engine).await,
+            Request::Chinese => self.say(CHINESE).await,
+            Request::ChineseAddModel => {
+                self.say(CHINESE_ADD_MODEL).await?;
+                self.show_engines().await.map(drop)
+            }
             Request::AppendFile { path, text } => self.append(&path, &text).await,
             Request::Notes => self.notes().await,
             Request::AddNote { text } => self.add_note(&text).await,
             Request::RemoveNote { which } => self.remove_note(&which).await,
             Request::Status => self.status().await,
             Request::Engines => self.engines().await,
-            Request::Count { to, slowly } => self.count(to, slowly).await,
+            Request::Count { from, to, slowly } => self.count(from, to, slowly).await,
             Request::Incomplete { example } => {
                 self.say(&format!(
                     "I need a little more. For example: {}",
@@ -197,7 +222,7 @@ impl Answerer<'_> {
                 .say(&format!("There is no worker named {what}; {there}."))
                 .await;
         }
-        self.say("I delete workers (`delete worker Ada`) and notes (`forget note 2`). Files I leave alone.")
+        self.say("I delete workers (`delete worker Ada`) and notes (`forget note 2`), one at a time. Files I leave alone.")
             .await
     }
 }

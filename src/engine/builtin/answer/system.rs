@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::NAME;
-use super::super::markdown::{cell_code, code, plain, size, table};
+use super::super::markdown::{cell_code, code, plain, prose, size, table};
 use super::super::phrases::{ADD_MODEL, ADD_MODEL_SHORT};
 use super::super::speaker::Halt;
 use super::Answerer;
@@ -90,7 +90,7 @@ impl Answerer<'_> {
             vec![
                 cell_code(&engine.name),
                 ready.to_owned(),
-                plain(&engine.detail),
+                prose(&engine.detail),
             ]
         });
         self.say(&table(&["Engine", "Ready", "About"], rows))
@@ -101,19 +101,19 @@ impl Answerer<'_> {
         Ok(Some(others.count()))
     }
 
-    pub async fn count(&mut self, to: u64, slowly: bool) -> Result<(), Halt> {
-        let last = to.min(COUNT_MAX);
-        for number in 1..=last {
-            let space = if number == 1 { "" } else { " " };
+    pub async fn count(&mut self, from: u64, to: u64, slowly: bool) -> Result<(), Halt> {
+        let last = to.min(from.saturating_add(COUNT_MAX - 1));
+        for number in from..=last {
+            let space = if number == from { "" } else { " " };
             self.speaker.emit_text(&format!("{space}{number}")).await?;
             if slowly && number < last {
                 self.speaker.pause(COUNT_PAUSE).await?;
             }
         }
         if to > last {
-            self.say(&format!("I stop at {COUNT_MAX}.")).await?;
+            self.say(&format!("I stop at {last}.")).await?;
         }
-        if to == 0 {
+        if to < from {
             self.say("That was quick: there is nothing to count.")
                 .await?;
         }

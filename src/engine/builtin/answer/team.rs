@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::markdown::{block, cell_code, code, head, plain, table};
+use super::super::markdown::{block, cell_code, code, head, plain, prose, table};
 use super::super::request::Field;
 use super::super::speaker::Halt;
 use super::Answerer;
@@ -186,11 +186,16 @@ impl Answerer<'_> {
         if wanted == AUTO {
             return Some(wanted);
         }
+        self.engine_info(&wanted).await.map(|engine| engine.name)
+    }
+
+    /// The engine of that name, in whatever case it was written.
+    pub async fn engine_info(&self, name: &str) -> Option<EngineInfo> {
         let engines: Vec<EngineInfo> = (self.cx.shared.engines)().await;
+        let wanted = name.to_lowercase();
         engines
             .into_iter()
-            .map(|engine| engine.name)
-            .find(|name| name.to_lowercase() == wanted)
+            .find(|engine| engine.name.to_lowercase() == wanted)
     }
 
     pub async fn change_worker(
@@ -237,7 +242,7 @@ impl Answerer<'_> {
         self.say(&format!(
             "**{name}** now uses {}, which is not ready here, so {name} cannot answer yet: {}. {undo} undoes it.",
             code(&missing.name),
-            plain(missing.detail.trim_end_matches('.'))
+            prose(missing.detail.trim_end_matches('.'))
         ))
         .await?;
         Ok(true)

@@ -3,6 +3,7 @@
 //!
 //! Owns the rules, one file per family of requests. Must never know tools or answers. Start reading at [`understand`].
 
+mod chinese;
 mod files;
 mod notes;
 mod sentence;
@@ -10,10 +11,11 @@ mod team;
 
 use super::request::Request;
 use super::words::{Words, split_at_word, strip_suffix};
+use chinese::chinese;
 use files::{append, create, find, list, looks_like_file, show, write};
 use notes::{note, remove_note};
 use sentence::sentence;
-use team::{change, describe, engine_of, is_busy, named_worker, rename, status, use_engine};
+use team::{change, describe, engine_of, is_busy, named_worker, rename, status, told, use_engine};
 
 /// What a message asks for.
 pub fn understand(message: &str) -> Request {
@@ -22,6 +24,7 @@ pub fn understand(message: &str) -> Request {
     sentence(all)
         .or_else(|| sentence(words))
         .or_else(|| command(words))
+        .or_else(|| chinese(all))
         .unwrap_or(Request::Unknown)
 }
 
@@ -83,17 +86,33 @@ fn command(words: Words<'_>) -> Option<Request> {
         "list" | "ls" | "dir" => Some(list(rest)),
         "show" | "display" | "view" | "see" | "print" | "cat" | "read" | "open" | "head"
         | "type" | "give" => Some(show(rest)),
+        "search" if asks_web(rest) => Some(Request::BeyondMe),
+        "look" if !["for", "up"].contains(&rest.peek().as_str()) => None,
         "find" | "search" | "grep" | "look" | "locate" => Some(find(rest)),
         "where" => (rest.eat(&["is", "are"])).then(|| find(rest)),
-        "create" | "make" | "new" | "hire" | "build" => create(rest),
+        "create" | "make" | "new" | "hire" | "build" => {
+            create(rest).or_else(|| told(rest).filter(|_| verb == "make"))
+        }
         "add" => create(rest).or_else(|| match append(rest) {
-            Request::AppendFile { path, text } if looks_like_file(&path) => {
-                Some(Request::AppendFile { path, text })
-            }
-            _ => None,
+            Request::AppendFile { path, .. } if !looks_like_file(&path) => None,
+            Request::Incomplete { .. } => None,
+            request => Some(request),
         }),
         "write" | "save" | "put" => Some(write(rest, false)),
         "overwrite" | "replace" => Some(write(rest, true)),
+        "touch" if looks_like_file(rest.subject()) => Some(Request::WriteFile {
+            path: rest.subject().to_owned(),
+            text: String::new(),
+            overwrite: false,
+        }),
+        "move" | "mv" | "copy" | "cp" | "mkdir" => Some(Request::LeaveFiles),
+        "remind" => {
+            rest.skip_fillers();
+            while rest.eat(&["to", "that", "about", "of"]) {}
+            Some(Request::Remind {
+                what: rest.subject().to_owned(),
+            })
+        }
         "append" => Some(append(rest)),
         "note" | "remember" | "memo" | "memorize" | "jot" => Some(note(rest)),
         "take" => {
@@ -102,12 +121,19 @@ fn command(words: Words<'_>) -> Option<Request> {
         }
         "forget" => Some(remove_note(rest)),
         "delete" | "remove" | "erase" | "fire" | "rm" | "drop" => Some(delete(rest)),
+        "rename" if names_file(rest) => Some(Request::LeaveFiles),
         "rename" => Some(rename(rest)),
-        "set" | "change" | "update" | "edit" => Some(change(rest)),
+        "update" | "edit" | "change" if names_file(rest) => Some(Request::Incomplete {
+            example: "overwrite hello.txt: the new text",
+        }),
+        "set" | "change" | "update" | "edit" => change(rest),
         "describe" => Some(describe(rest)),
-        "use" => use_engine(rest),
+        "use" | "switch" => use_engine(rest),
+        "ask" | "have" | "get" => told(rest),
         "let" => {
-            let (name, engine) = split_at_word(rest.rest(), &["use"], false)?;
+            let Some((name, engine)) = split_at_word(rest.rest(), &["use"], false) else {
+                return told(rest);
+            };
             Some(engine_of(name, engine))
         }
         "status" => Some(status(rest)),
@@ -116,6 +142,11 @@ fn command(words: Words<'_>) -> Option<Request> {
         "what" | "what's" | "which" | "how" | "who" | "tell" | "do" | "are" | "count" => {
             question(&verb, rest)
         }
+        "run" | "execute" | "install" | "download" | "fetch" | "google" | "browse"
+        | "translate" | "summarize" | "summarise" | "explain" | "draft" | "compose"
+        | "generate" | "calculate" | "compute" | "fix" | "debug" | "refactor" | "review"
+        | "improve" | "rewrite" | "analyze" | "analyse" | "compare" | "plan" | "solve" | "send"
+        | "email" | "draw" | "design" | "code" | "implement" => Some(Request::BeyondMe),
         _ => None,
     }
 }
@@ -169,6 +200,19 @@ fn noun(mut words: Words<'_>) -> Option<Request> {
     })
 }
 
+/// `the file hello.txt …`
+fn names_file(mut words: Words<'_>) -> bool {
+    words.skip_fillers();
+    words.eat(&["file", "folder", "directory"]) || looks_like_file(words.next())
+}
+
+/// `the web for news`, `online for news`.
+fn asks_web(mut words: Words<'_>) -> bool {
+    words.skip_fillers();
+    while words.eat(&["the", "on", "for"]) {}
+    words.eat(&["web", "internet", "online", "google", "net"])
+}
+
 fn delete(mut words: Words<'_>) -> Request {
     words.skip_fillers();
     if words.eat(&["worker", "agent"]) {
@@ -184,7 +228,7 @@ fn delete(mut words: Words<'_>) -> Request {
 
 fn question(verb: &str, mut words: Words<'_>) -> Option<Request> {
     match verb {
-        "count" => return Some(count(words)),
+        "count" => return count(words),
         "how" if words.eat(&["many"]) => return noun(words),
         "how" | "what" | "what's" => {
             let is = verb == "what's" || words.eat(&["is", "are"]);
@@ -199,6 +243,12 @@ fn question(verb: &str, mut words: Words<'_>) -> Option<Request> {
             if is && words.eat(&["in", "inside"]) {
                 return Some(show(words));
             }
+            let does = !is && words.eat(&["does"]);
+            if does && let Some(name) = strip_suffix(words.subject(), " do") {
+                return Some(named_worker(Words::new(name), |name| Request::Worker {
+                    name,
+                }));
+            }
         }
         "who" if words.eat(&["is"]) => {
             return Some(named_worker(words, |name| Request::Worker { name }));
@@ -209,6 +259,7 @@ fn question(verb: &str, mut words: Words<'_>) -> Option<Request> {
                 return noun(words)
                     .or_else(|| Some(named_worker(words, |name| Request::Worker { name })));
             }
+            return told(words);
         }
         "do" | "are" => while words.eat(&["you", "there", "have"]) {},
         _ => {}
@@ -216,20 +267,25 @@ fn question(verb: &str, mut words: Words<'_>) -> Option<Request> {
     noun(words)
 }
 
-fn count(mut words: Words<'_>) -> Request {
+fn count(mut words: Words<'_>) -> Option<Request> {
     let slowly = words
         .rest()
         .split_whitespace()
         .any(|word| Words::new(word).peek() == "slowly");
     words.eat(&["slowly"]);
-    if words.eat(&["from"]) {
-        words.next();
-    }
+    let from = match words.eat(&["from"]) {
+        true => words.next().parse(),
+        false => Ok(1),
+    };
     while words.eat(&["up", "to", "slowly"]) {}
-    match words.next().parse() {
-        Ok(to) => Request::Count { to, slowly },
-        Err(_) => Request::Incomplete {
+    match (from, words.next().parse()) {
+        (Ok(from), Ok(to)) => Some(Request::Count { from, to, slowly }),
+        _ if words.is_empty() => Some(Request::Incomplete {
             example: "count to 100 slowly",
-        },
+        }),
+        _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub fn remove_note(mut words: Words<'_>) -> Request {
     words.skip_fillers();
     while words.eat(&["note", "memo", "number", "about", "that"]) {}
     match words.subject().trim_start_matches('#') {
-        "" => Request::Incomplete {
+        "" | "everything" | "all" | "notes" | "it" => Request::Incomplete {
             example: "forget note 2",
         },
         which => Request::RemoveNote {

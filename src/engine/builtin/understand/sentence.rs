@@ -61,7 +61,10 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "how do i begin"
         | "how do i get started"
         | "get started"
-        | "what are you able to do" => Request::Help,
+        | "what are you able to do"
+        | "show me what you can do"
+        | "tell me what you can do"
+        | "what else can you do" => Request::Help,
         "hello" | "hi" | "hey" | "hello there" | "hi there" | "good morning" | "good evening"
         | "good afternoon" | "good day" | "howdy" | "greetings" | "how are you" | "ping"
         | "hello skep" | "hi skep" | "hello bee" | "hi bee" | "test" | "yo" | "hello world" => {
@@ -101,6 +104,13 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "which model are you"
         | "what model are you"
         | "introduce yourself" => Request::Who,
+        "where is my data"
+        | "where is my data stored"
+        | "where is the data"
+        | "where is everything stored"
+        | "where do you store data"
+        | "where does skep store data"
+        | "where is the data directory" => Request::Status,
         "what do you remember" | "what do you know" | "what did you note" => Request::Notes,
         "who works here" | "who is here" | "who is there" | "who else is here" => Request::Workers,
         "what is running" | "what's running" | "who is running" | "who is busy"
@@ -146,6 +156,10 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
 
 /// `how do I make a worker?`, `how can I stop a reply?`, `how do I set a password?`.
 fn asked_how(plain: &str) -> Option<Topic> {
+    let plain = plain
+        .strip_prefix("show me ")
+        .or_else(|| plain.strip_prefix("tell me "))
+        .unwrap_or(plain);
     const HOW: [&str; 7] = [
         "how do i ",
         "how can i ",

@@ -41,7 +41,13 @@ pub fn create_worker(mut words: Words<'_>) -> Request {
         return Request::NamelessWorker;
     }
     let name = Words::new(name.trim_end_matches([',', ' '])).subject();
-    if name.is_empty() {
+    // `Ada review my code please` is more than a name.
+    const NAME_WORDS_MAX: usize = 3;
+    let is_quoted = all.trim_start().starts_with(['"', '`', '\'', '“', '«']);
+    if !is_quoted && name.split_whitespace().count() > NAME_WORDS_MAX {
+        return Request::NamelessWorker;
+    }
+    if name.is_empty() || name.eq_ignore_ascii_case("please") {
         return Request::Incomplete {
             example: "create a worker named Ada that reviews Rust code",
         };
@@ -83,24 +89,32 @@ pub fn rename(mut words: Words<'_>) -> Request {
 }
 
 /// `Ada's engine to claude`, `the engine of Ada to claude`.
-pub fn change(mut words: Words<'_>) -> Request {
-    let incomplete = Request::Incomplete {
-        example: "set Ada's description to reviews Rust code",
+pub fn change(words: Words<'_>) -> Option<Request> {
+    // `change the theme to dark` is about no worker.
+    let about_worker = words
+        .rest()
+        .split_whitespace()
+        .any(|word| Field::parse(Words::new(word).next()).is_some());
+    let incomplete = || {
+        (about_worker || words.is_empty()).then_some(Request::Incomplete {
+            example: "set Ada's description to reviews Rust code",
+        })
     };
+    let mut words = words;
     words.skip_fillers();
     words.eat(&["worker", "agent"]);
     let all = words.rest();
     let (what, value) =
         match split_at_word(all, &["to", "="], false).or_else(|| all.split_once(':')) {
             Some(parts) => parts,
-            None => return incomplete,
+            None => return incomplete(),
         };
     let value = Words::new(value).subject().to_owned();
     let (field, name) = match split_at_word(what, &["of", "for"], false) {
         Some((field, name)) => (field, name),
         None => match what.trim().rsplit_once(char::is_whitespace) {
             Some((owner, field)) => (field, owner),
-            None => return incomplete,
+            None => return incomplete(),
         },
     };
     let name = name.trim().replace('’', "'");
@@ -112,15 +126,15 @@ pub fn change(mut words: Words<'_>) -> Request {
     name.eat(&["worker", "agent"]);
     let last = field.split_whitespace().next_back().unwrap_or_default();
     if ["directory", "folder", "dir", "path"].contains(&last.to_lowercase().as_str()) {
-        return Request::MoveWorker;
+        return Some(Request::MoveWorker);
     }
     match Field::parse(field.trim()) {
-        Some(field) if !name.is_empty() => Request::ChangeWorker {
+        Some(field) if !name.is_empty() => Some(Request::ChangeWorker {
             name: name.subject().to_owned(),
             field,
             value,
-        },
-        _ => incomplete,
+        }),
+        _ => incomplete(),
     }
 }
 
@@ -137,9 +151,32 @@ pub fn describe(mut words: Words<'_>) -> Request {
 }
 
 /// `use claude for Ada`.
-pub fn use_engine(words: Words<'_>) -> Option<Request> {
-    let (engine, name) = split_at_word(words.rest(), &["for", "with"], false)?;
-    Some(engine_of(name, engine))
+pub fn use_engine(mut words: Words<'_>) -> Option<Request> {
+    words.eat(&["to"]);
+    if let Some((engine, name)) = split_at_word(words.rest(), &["for", "with"], false) {
+        return Some(engine_of(name, engine));
+    }
+    words.skip_fillers();
+    words.eat(&["engine"]);
+    let engine = words.subject();
+    let engine = strip_suffix(engine, " engine").unwrap_or(engine);
+    let is_one = !engine.is_empty() && !engine.contains(char::is_whitespace);
+    is_one.then(|| Request::UseEngine {
+        engine: engine.to_owned(),
+    })
+}
+
+/// `Ada to write a test`, `Ada review my code`: what she is to be told. Whether there is an Ada is for the answer.
+pub fn told(mut words: Words<'_>) -> Option<Request> {
+    words.eat(&["worker", "agent"]);
+    let (name, _) = words.take_name()?;
+    while words.eat(&["to", "that"]) {}
+    let text = words.subject();
+    let is_name = name.starts_with(char::is_alphabetic) && !text.is_empty();
+    is_name.then(|| Request::Ask {
+        name: name.trim_end_matches(',').to_owned(),
+        text: text.to_owned(),
+    })
 }
 
 pub fn engine_of(name: &str, engine: &str) -> Request {
