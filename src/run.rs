@@ -25,6 +25,7 @@ use crate::disk::Disk;
 use crate::engine::Engines;
 use crate::engine::builtin::{self, Builtin};
 use crate::engine::detect::EngineStatus;
+use crate::engine::http::HttpParts;
 use crate::engine::launch::inherited;
 use crate::engine::process::Patience;
 use crate::feed::Feed;
@@ -478,7 +479,10 @@ fn engines(
             let engines = listed.get().and_then(Weak::upgrade);
             Box::pin(async move {
                 match engines {
-                    Some(engines) => engines.list().await.into_iter().map(engine_info).collect(),
+                    Some(engines) => {
+                        let known = engines.list_known().await;
+                        known.into_iter().map(engine_info).collect()
+                    }
                     None => Vec::new(),
                 }
             })
@@ -495,7 +499,10 @@ fn engines(
         Arc::new(Builtin::new(shared.clone())),
         guards,
         patience,
-        config.http_parts(Some(shared.clone())),
+        HttpParts {
+            own: Some(config.listen.0),
+            ..config.http_parts(Some(shared.clone()))
+        },
     ));
     let _ = known.set(Arc::downgrade(&engines));
     (engines, shared)

@@ -90,7 +90,9 @@ pub fn routes(upload_bytes_max: u64) -> Vec<Route<App>> {
         get("/api/settings", settings::get_settings)
             .scope("admin")
             .answers::<settings::Settings>(200),
-        get("/api/engines", system::list_engines).answers::<Vec<EngineStatus>>(200),
+        get("/api/engines", system::list_engines)
+            .query::<bool>("versions", "`false` starts no program to ask for its version, and answers at once")
+            .answers::<Vec<EngineStatus>>(200),
         post("/api/resume", system::resume)
             .says(200, "resumed")
             .refuses(&[Conflict]),

@@ -32,7 +32,11 @@ pub async fn get_version(_app: Arc<App>, req: Request) -> Result<Response, ApiEr
 /// `GET /api/engines` -- what was found on this machine, and what fixes what is missing.
 pub async fn list_engines(app: Arc<App>, req: Request) -> Result<Response, ApiError> {
     require(&req)?;
-    Ok(Response::ok(&app.engines.list().await))
+    let engines = match req.query::<bool>("versions")?.unwrap_or(true) {
+        true => app.engines.list().await,
+        false => app.engines.list_known().await,
+    };
+    Ok(Response::ok(&engines))
 }
 
 /// `POST /api/resume` -- a copy becomes a hive of its own and goes on with its queue.

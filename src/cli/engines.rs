@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
+use super::control;
 use super::hive::HiveError;
 use crate::config::{Config, data_dir};
+use crate::engine::http::HttpParts;
 use crate::engine::process::Patience;
 use crate::engine::{Engine, EngineError, EngineStatus, Engines, Run, Turn};
 use crate::guard::Guards;
@@ -19,14 +23,20 @@ const MODELS_SHOWN_BYTES: usize = 200;
 /// Prints the engines, for people or as JSON.
 pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
     let env = |name: &str| std::env::var_os(name);
-    let config = Config::load(&data_dir(data, env)?, env, &[])?;
+    let root = data_dir(data, env)?;
+    let config = Config::load(&root, env, &[])?;
     let engines = Engines::new(
         config.engines.values().cloned(),
         config.default_engine.clone(),
         Arc::new(Listed),
         Arc::new(Guards::new()?.confining(config.policy())),
         Patience::default(),
-        config.http_parts(None),
+        HttpParts {
+            own: control::read(&root)
+                .filter(|server| lives(server.pid))
+                .map(|server| server.address),
+            ..config.http_parts(None)
+        },
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -36,13 +46,19 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
         true => serde_json::to_string_pretty(&found).map_err(io::Error::other)?,
         false => format!(
             "{}\nTheir programs are {}",
-            table(&found, &config.default_engine),
+            table(&found, &engines.auto_order()),
             confinement(&found)
         ),
     };
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
+}
+
+/// Whether the process that left its address is there: somebody else may listen at a dead one's.
+fn lives(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// The built-in engine where nothing is run.
@@ -67,7 +83,7 @@ impl Engine for Listed {
     }
 }
 
-fn table(engines: &[EngineStatus], default_engine: &str) -> String {
+fn table(engines: &[EngineStatus], auto_order: &[&str]) -> String {
     let width = |text: fn(&EngineStatus) -> &str| {
         let widths = engines.iter().map(|engine| text(engine).chars().count());
         widths.max().unwrap_or(0)
@@ -97,8 +113,11 @@ fn table(engines: &[EngineStatus], default_engine: &str) -> String {
             }
         }
     }
+    let auto = engines.iter().find(|engine| engine.auto);
     lines.push(format!(
-        "Whoever names no engine gets: {default_engine} (default_engine in skep.toml)"
+        "auto, for the bee and workers without an engine, is {}: the first that is ready of {} (default_engine in skep.toml puts another first)",
+        auto.map_or("none", |engine| engine.name.as_str()),
+        auto_order.join(", ")
     ));
     lines.join("\n")
 }
@@ -131,6 +150,7 @@ mod tests {
         let status = |name: &str, found| EngineStatus {
             name: name.to_owned(),
             kind: "claude",
+            auto: found,
             found,
             version: found.then(|| "1.2".to_owned()),
             path: found.then(|| "/bin/x".to_owned()),
@@ -141,12 +161,16 @@ mod tests {
             why_not: (!found).then(|| "it is not on PATH".to_owned()),
             fix: (!found).then(|| "npm install it".to_owned()),
         };
-        let text = table(&[status("a", true), status("long", false)], "auto");
+        let text = table(
+            &[status("a", true), status("long", false)],
+            &["long", "a", "builtin"],
+        );
         assert_eq!(
             text,
             "a     ready      1.2  /bin/x\n\
              long  not found\n      it is not on PATH\n      fix: npm install it\n\
-             Whoever names no engine gets: auto (default_engine in skep.toml)"
+             auto, for the bee and workers without an engine, is a: the first that is ready of long, a, builtin \
+             (default_engine in skep.toml puts another first)"
         );
     }
 }

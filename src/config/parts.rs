@@ -19,6 +19,7 @@ impl Config {
                 .iter()
                 .filter_map(|origin| origin.as_str().parse().ok())
                 .collect(),
+            own: None,
             limits: HttpLimits {
                 waits: Waits {
                     connect: Duration::from_secs(limits.model_connect_timeout_s),

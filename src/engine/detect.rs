@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::cli::{Dialect, confine};
@@ -34,6 +35,8 @@ pub struct EngineStatus {
     pub name: String,
     /// Its kind.
     pub kind: &'static str,
+    /// Whether it is the one that `auto` takes now, which is what the bee and workers without an engine use.
+    pub auto: bool,
     /// Whether there is something to run.
     pub found: bool,
     /// What it says its version is.
@@ -68,6 +71,7 @@ pub fn status(settings: &EngineSettings) -> EngineStatus {
     let mut status = EngineStatus {
         name: settings.name.clone(),
         kind: kind.as_str(),
+        auto: false,
         found: true,
         version: None,
         path: None,
@@ -253,8 +257,8 @@ pub struct Versions {
     known: Mutex<Known>,
 }
 
-/// By file and when it was changed.
-type Known = HashMap<(PathBuf, Option<SystemTime>), Option<String>>;
+/// By file and when it was changed. A program that is being asked is asked by nobody else.
+type Known = HashMap<(PathBuf, Option<SystemTime>), Arc<OnceCell<Option<String>>>>;
 
 impl Versions {
     /// What the program of `settings` says its version is; `None` if it says nothing of use in time.
@@ -264,24 +268,31 @@ impl Versions {
         path: &str,
         guards: &Arc<Guards>,
     ) -> Option<String> {
+        let known = self.entry(path);
+        let version = known.get_or_init(|| async {
+            let dialect = Dialect::of_engine(settings)?;
+            let env = environment(settings, dialect);
+            let confinement = confine(settings, dialect, guards, path, &env, None).ok()?;
+            timeout(VERSION_TIMEOUT, ask(path, env, confinement, guards))
+                .await
+                .ok()
+                .flatten()
+        });
+        version.await.clone()
+    }
+
+    /// The same, if the program has been asked already.
+    pub fn known(&self, path: &str) -> Option<String> {
+        self.entry(path).get().cloned().flatten()
+    }
+
+    fn entry(&self, path: &str) -> Arc<OnceCell<Option<String>>> {
         let file = PathBuf::from(path);
         let changed = file
             .metadata()
             .and_then(|metadata| metadata.modified())
             .ok();
-        let key = (file, changed);
-        if let Some(known) = self.lock().get(&key) {
-            return known.clone();
-        }
-        let dialect = Dialect::of_engine(settings)?;
-        let env = environment(settings, dialect);
-        let confinement = confine(settings, dialect, guards, path, &env, None).ok()?;
-        let version = timeout(VERSION_TIMEOUT, ask(path, env, confinement, guards))
-            .await
-            .ok()
-            .flatten();
-        self.lock().insert(key, version.clone());
-        version
+        Arc::clone(self.lock().entry((file, changed)).or_default())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -149,20 +149,46 @@ impl Engines {
     }
 
     async fn resolve_auto(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        let names = [self.default_engine.as_str()].into_iter().chain(AUTO_ORDER);
-        for name in names.chain(["builtin"]) {
+        match self.auto().await {
+            Some((_, entry)) => Ok(Arc::clone(&entry.engine)),
+            None => {
+                let message = "there is no engine to run";
+                Err(EngineError::new("engine_missing", message))
+            }
+        }
+    }
+
+    /// What `auto` tries, in order.
+    pub fn auto_order(&self) -> Vec<&str> {
+        let preferred = Some(self.default_engine.as_str()).filter(|name| *name != AUTO);
+        let mut order: Vec<&str> = preferred.into_iter().collect();
+        let usual = AUTO_ORDER.into_iter().chain(["builtin"]);
+        order.extend(usual.filter(|name| preferred != Some(*name)));
+        order
+    }
+
+    async fn auto(&self) -> Option<(&str, &Entry)> {
+        for name in self.auto_order() {
             if let Some(entry) = self.entries.get(name)
                 && entry.is_ready().await
             {
-                return Ok(Arc::clone(&entry.engine));
+                return Some((name, entry));
             }
         }
-        let message = "there is no engine to run";
-        Err(EngineError::new("engine_missing", message))
+        None
     }
 
     /// All of them with what is known of each, by name.
     pub async fn list(&self) -> Vec<EngineStatus> {
+        self.look(true).await
+    }
+
+    /// The same without starting a program: versions that nobody has asked for yet are left out.
+    pub async fn list_known(&self) -> Vec<EngineStatus> {
+        self.look(false).await
+    }
+
+    async fn look(&self, asks_versions: bool) -> Vec<EngineStatus> {
         let statuses = self.entries.values().map(|entry| async {
             let is_confined =
                 self.guards.policy().is_some() && entry.settings.confine.unwrap_or(true);
@@ -181,11 +207,19 @@ impl Engines {
                 _ => true,
             };
             if is_known && let Some(path) = &status.path {
-                status.version = self.versions.of(&entry.settings, path, &self.guards).await;
+                status.version = match asks_versions {
+                    true => self.versions.of(&entry.settings, path, &self.guards).await,
+                    false => self.versions.known(path),
+                };
             }
             status
         });
-        futures_util::future::join_all(statuses).await
+        let mut statuses = futures_util::future::join_all(statuses).await;
+        let auto = self.auto().await.map(|(name, _)| name);
+        for status in &mut statuses {
+            status.auto = auto == Some(status.name.as_str());
+        }
+        statuses
     }
 }
 

@@ -249,7 +249,8 @@ async fn where_there_is_no_hive_nothing_is_made() {
     skep(&data, &["engines"], "")
         .await
         .expect(0)
-        .says("npm install -g @anthropic-ai/claude-code");
+        .says("npm install -g @anthropic-ai/claude-code")
+        .says("is builtin: the first that is ready of claude, codex, opencode, gemini, local, builtin");
     assert!(!data.exists());
 }
 

@@ -1,5 +1,7 @@
 //! A model server as an engine: what it is asked, what comes of its answers, and what is never shown.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::support::model::{ModelServer, Step, delta, finish, http, stream, text};
@@ -343,6 +345,33 @@ async fn a_model_server_on_this_machine_answers_before_the_built_in_assistant() 
     let chat = nobody.chat().await;
     let reply = nobody.ask(&chat, "help").await;
     assert_eq!(reply.execution["engine"], "builtin");
+}
+
+/// The list of engines comes at once, and says who `auto` is; what takes a program to know comes to whoever waits.
+#[tokio::test]
+async fn engines_are_known_before_their_programs_said_their_versions() {
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("codex");
+    std::fs::write(&program, "#!/bin/sh\necho codex-cli 9.9.9\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.path().display());
+    let server = Setup::default()
+        .env("PATH", &path)
+        .env("CODEX_API_KEY", "x")
+        .start()
+        .await;
+    let user = server.log_in().await;
+    let at_once = user.read_all("/api/engines?versions=false").await;
+    let codex = find(&at_once, "codex");
+    assert_eq!(
+        (&codex["version"], &codex["auto"]),
+        (&Value::Null, &json!(true))
+    );
+    assert_eq!(find(&at_once, "builtin")["auto"], false);
+    let asked = engines(&user).await;
+    assert_eq!(find(&asked, "codex")["version"], "9.9.9");
+    let at_once = user.read_all("/api/engines?versions=false").await;
+    assert_eq!(find(&at_once, "codex")["version"], "9.9.9");
 }
 
 #[tokio::test]

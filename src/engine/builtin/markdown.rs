@@ -38,7 +38,7 @@ pub fn cell_code(text: &str) -> String {
 /// `text` as one line that means only itself, but for its code between backticks.
 pub fn prose(text: &str) -> String {
     let pieces: Vec<&str> = text.split('`').collect();
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return plain(text);
     }
     let is_code = |at: usize| at % 2 == 1;

@@ -22,6 +22,7 @@ mod sse;
 mod tools;
 mod turn;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,6 +69,9 @@ pub struct HttpParts {
     pub keys: PathBuf,
     /// Where `local` looks.
     pub model_servers: Vec<Url>,
+    /// Where Skep itself listens, if it does: the usual port of llama.cpp is its usual port, too, and it is no model
+    /// server to itself.
+    pub own: Option<SocketAddr>,
     /// The bounds of a turn.
     pub limits: HttpLimits,
     /// What its tools work with; `None` where engines are only listed.
@@ -164,11 +168,21 @@ impl HttpEngine {
     }
 
     fn nobody_answers(&self) -> String {
-        let places: Vec<&str> = self.parts.model_servers.iter().map(Url::as_str).collect();
-        match places.as_slice() {
+        let places = self.parts.model_servers.iter();
+        let (own, others): (Vec<&Url>, Vec<&Url>) = places.partition(|url| self.is_own(url));
+        let others: Vec<&str> = others.into_iter().map(Url::as_str).collect();
+        let said = match others.as_slice() {
             [] => "model_servers names no place to look for one".to_owned(),
             places => format!("no model server answers at {}", places.join(", ")),
+        };
+        match own.first() {
+            Some(own) => format!("{said} ({own} is Skep itself)"),
+            None => said,
         }
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        self.parts.own.is_some_and(|own| is_at(url, own))
     }
 
     /// The first model server on this machine that has a model.
@@ -183,7 +197,9 @@ impl HttpEngine {
         {
             return found;
         }
-        let asked = self.parts.model_servers.iter().map(|url| async move {
+        let places = self.parts.model_servers.iter();
+        let places = places.filter(|url| !self.is_own(url));
+        let asked = places.map(|url| async move {
             let server = Server::new(&self.settings, url, &self.parts.keys).ok()?;
             let models = server.models().await.ok()?;
             (!models.is_empty()).then(|| Found {
@@ -241,6 +257,19 @@ impl HttpEngine {
     }
 }
 
+/// Whether who listens at `address` is asked by `url`.
+fn is_at(url: &Url, address: SocketAddr) -> bool {
+    let ip = match url.host() {
+        Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip),
+        Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip),
+        Some(url::Host::Domain("localhost")) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => return false,
+    };
+    let same_machine = address.ip() == ip
+        || ip.is_loopback() && (address.ip().is_unspecified() || address.ip().is_loopback());
+    same_machine && url.port_or_known_default() == Some(address.port())
+}
+
 impl Engine for HttpEngine {
     fn name(&self) -> &str {
         &self.settings.name
@@ -285,5 +314,55 @@ impl Engine for HttpEngine {
 
     fn parser(&self) -> Box<dyn Parser> {
         Box::new(Reading::new(self.settings.protocol.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::settings::LOCAL;
+
+    /// Skep's usual port is llama.cpp's, too: what listens there is then Skep itself, which is not asked.
+    #[tokio::test]
+    async fn local_does_not_take_skep_for_a_model_server() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let own = listener.local_addr().unwrap();
+        let parts = HttpParts {
+            model_servers: vec![format!("http://{own}").parse().unwrap()],
+            own: Some(own),
+            ..crate::config::Config::default().http_parts(None)
+        };
+        let local = EngineSettings::default().named(LOCAL).unwrap();
+        let status = HttpEngine::new(local, parts).unwrap().status().await;
+        assert!(!status.found);
+        assert_eq!(
+            status.why_not.unwrap(),
+            format!("model_servers names no place to look for one (http://{own}/ is Skep itself)")
+        );
+        let nobody_came = listener.accept().unwrap_err().kind();
+        assert_eq!(nobody_came, std::io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn an_address_is_known_by_all_its_names() {
+        for (url, address, is_it) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", true),
+            ("http://localhost:8080", "127.0.0.1:8080", true),
+            ("http://127.0.0.1:8080", "0.0.0.0:8080", true),
+            ("http://[::1]:8080", "[::]:8080", true),
+            ("http://192.0.2.1:80", "192.0.2.1:80", true),
+            ("http://127.0.0.1:8081", "127.0.0.1:8080", false),
+            ("http://192.0.2.1:8080", "127.0.0.1:8080", false),
+            ("http://example.org:8080", "127.0.0.1:8080", false),
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert_eq!(
+                is_at(&url, address.parse().unwrap()),
+                is_it,
+                "{url} {address}"
+            );
+        }
     }
 }

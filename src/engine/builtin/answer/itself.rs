@@ -93,7 +93,7 @@ impl Answerer<'_> {
             ),
         };
         self.say(&format!(
-            "{lead}Say which worker shall use it: {}, or make one: {}. For everybody who names no engine, me too, it is {} in `skep.toml` and a restart.",
+            "{lead}Say which worker shall use it: {}, or make one: {}. For me, it is chosen on the **Workers** page; for all who name none, it is {} in `skep.toml`, and a restart.",
             code(&format!("use {engine} for Ada")),
             code(&format!("create a worker named Ada using {engine}")),
             code(&format!("default_engine = \"{engine}\"")),
