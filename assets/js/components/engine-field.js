@@ -19,6 +19,13 @@ export function engineWords(engine) {
   return has(key) ? t(key) : '';
 }
 
+/** Shows the engines at once, and again when the programs that nobody had asked have told their versions. */
+export async function look(show) {
+  const engines = await api.get('/api/engines?versions=false');
+  show(engines);
+  if (engines.some(({ path, version }) => path && !version)) show(await api.get('/api/engines'));
+}
+
 /** What mends an engine: a sentence in which each command, between backticks, can be copied. */
 export const fixOf = (engine) =>
   h(
@@ -48,16 +55,21 @@ export function engineField(current) {
   function render() {
     const engine = engines?.find(({ name }) => name === made.input.value) ?? null;
     replace(hint, engines && hintOf(made.input.value, engine, engines));
-    for (const fn of listeners) fn(engine ?? engines?.find(isReady) ?? null);
+    for (const fn of listeners) fn(engine ?? engines?.find(({ auto }) => auto) ?? null);
   }
 
   async function load() {
     try {
-      engines = await api.get('/api/engines');
+      await look((found) => {
+        engines = found;
+        offer();
+      });
     } catch {
       // The form still works with what the worker has.
-      return;
     }
+  }
+
+  function offer() {
     const value = made.input.value;
     const options = engines
       .filter(({ name }) => name !== 'auto')
@@ -82,9 +94,10 @@ export function engineField(current) {
 function hintOf(name, engine, engines) {
   if (name === 'auto') {
     const ready = engines.filter(isReady).map((e) => e.name);
-    return t('workers.engineReady', { list: ready.join(', ') || t('common.none') });
+    const taken = engines.find(({ auto }) => auto)?.name ?? t('common.none');
+    return t('workers.engineReady', { name: taken, list: ready.join(', ') || t('common.none') });
   }
   if (!engine) return null;
   if (isReady(engine)) return [engineWords(engine), engine.version].filter(Boolean).join(' ');
-  return [engine.why_not, engine.fix && fixOf(engine)];
+  return [engine.why_not, engine.fix && fixOf(engine), h('p', null, t('workers.engineLater'))];
 }

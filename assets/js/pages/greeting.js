@@ -42,7 +42,7 @@ export function greeting({ name, onSuggest }) {
 /** The bee looks around, says what it found, and what to do next. */
 function welcome() {
   const text = h('div', { class: 'welcome-text', role: 'status' }, h('p', null, t('welcome.looking')));
-  api.get('/api/engines').then(
+  api.get('/api/engines?versions=false').then(
     (engines) => replace(text, found(engines)),
     // The chat works all the same.
     () => replace(text, h('p', null, t('welcome.notFound'))),
@@ -67,8 +67,10 @@ function found(engines) {
           h(
             'li',
             null,
-            stateBadge(isReady(engine) ? 'completed' : 'paused', engine.name),
-            h('span', { class: 'visually-hidden' }, t(`settings.engine.${engineState(engine)}`)),
+            stateBadge(
+              isReady(engine) ? 'completed' : 'paused',
+              `${engine.name} · ${t(`settings.engine.${engineState(engine)}`)}`,
+            ),
           ),
         ),
     ),
@@ -81,8 +83,14 @@ function found(engines) {
   ];
 }
 
+/** Who answers here is what `auto` takes; the settings may prefer the built-in assistant. */
+function nextWords(thinking) {
+  const answering = thinking.find((engine) => engine.auto);
+  return t(answering ? 'welcome.ready' : 'welcome.readyNamed', { name: (answering ?? thinking[0]).name });
+}
+
 const readyNext = (thinking) => [
-  h('p', null, t('welcome.ready', { name: thinking[0].name })),
+  h('p', null, nextWords(thinking)),
   h(
     'button',
     { class: 'button primary', type: 'button', on: { click: () => workerDialog(null) } },

@@ -10,9 +10,18 @@ import { fetched, facts } from './parts.js';
 const MODELS_SHOWN_MAX = 6;
 
 export function enginesSection() {
+  let isFirst = true;
   const list = fetched(
-    () => api.get('/api/engines'),
-    (engines) => [
+    () => api.get(isFirst ? '/api/engines?versions=false' : '/api/engines'),
+    (engines) => {
+      // What takes a program to know comes in when it has said so.
+      if (isFirst && engines.some(({ path, version }) => path && !version)) queueMicrotask(again);
+      isFirst = false;
+      return shown(engines);
+    },
+  );
+  function shown(engines) {
+    return [
       h(
         'div',
         { class: 'section-intro' },
@@ -20,8 +29,8 @@ export function enginesSection() {
         actionButton(t('settings.lookAgain'), again, { kind: 'small' }),
       ),
       engines.sort(byUse).map(engineCard),
-    ],
-  );
+    ];
+  }
   function again() {
     return list.reload();
   }
@@ -61,6 +70,7 @@ function engineCard(engine) {
       ),
     ),
     about && h('p', { class: 'muted block-lead' }, about),
+    engine.auto && h('p', { class: 'block-lead' }, t('settings.engine.auto')),
     !isReady(engine) && engine.why_not && h('p', null, engine.why_not),
     engine.fix && fixOf(engine),
     known.length > 0 && facts(known),
