@@ -210,7 +210,7 @@ async function start() {
       'section',
       { class: 'docs-group', id: `group-${group.name}` },
       h('h2', null, title),
-      group.description ? h('p', { class: 'docs-note' }, group.description) : null,
+      group.description ? h('p', { class: 'docs-note' }, prose(group.description)) : null,
       group.rows.map((row) => row.element),
     );
     group.contents = h('div', null, h('h2', null, h('a', { href: `#group-${group.name}` }, title)), h('ul', null, group.rows.map((row) => row.link)));

@@ -1,4 +1,4 @@
-//! Workers in Bee Flow's words: an agent is a worker, its system prompt the worker's memory.
+//! For clients made for Bee Flow: workers as agents, whose system prompt is the worker's memory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Executions.
+//! Executions: one run of an engine each, with what it was asked, what came of it and what it took.
 
 use std::sync::Arc;
 

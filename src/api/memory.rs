@@ -1,4 +1,4 @@
-//! What agents keep in mind.
+//! Memory: entries that every engine is told of, for all, for a worker or for a chat.
 
 use std::sync::Arc;
 

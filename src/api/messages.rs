@@ -1,4 +1,4 @@
-//! Messages of a chat.
+//! Messages of a chat: one that is posted is answered by an execution, in the stream of the chat.
 
 use std::sync::Arc;
 

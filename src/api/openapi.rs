@@ -18,6 +18,10 @@ static COMMENTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/handlers.
 
 /// What holds for every operation.
 const DESCRIPTION: &str = "\
+The console uses nothing but these calls. To begin: take an API key (`skep token`, or Settings → API keys) and send it as \
+`Authorization: Bearer …`; make a chat with `POST /api/local/sessions`, post to its `messages`, and read the answer in its \
+`stream`.
+
 Times are Unix milliseconds, ids UUIDv7. Lists are arrays, newest first unless it says otherwise, of at most 1000 rows; \
 where there are more, a `Link` header leads to the next page. A field without a value is there and `null`; fields that \
 nobody knows are passed over.
@@ -25,8 +29,42 @@ nobody knows are passed over.
 Every answer that says no, from any layer, is an `Error`: branch on its `error`, show its `message`, and quote its \
 `requestId`, which is also the `X-Request-Id`.
 
-A token comes as `Authorization: Bearer`, or as `?token=`. Sign in for one that lasts an hour, or make an API key that \
+A token may also come as `?token=`. Sign in for one that lasts an hour, or make an API key that \
 lasts as long as you like. `HEAD` works wherever `GET` does; a path that answers to other methods says 405 and which.";
+
+/// The groups in the order in which somebody needs them who begins; new ones come last.
+const GROUPS: &[&str] = &[
+    "auth",
+    "tokens",
+    "sessions",
+    "messages",
+    "streams",
+    "permissions",
+    "media",
+    "workers",
+    "bee",
+    "engine options",
+    "executions",
+    "logs",
+    "log pieces",
+    "tasks",
+    "memory",
+    "search",
+    "usage",
+    "v1",
+    "answer",
+    "mcp",
+    "system",
+    "settings",
+    "storage",
+    "retention",
+    "backup",
+    "health",
+    "openapi",
+    "agents",
+    "chat",
+    "stream",
+];
 
 /// The OpenAPI document.
 #[derive(JsonSchema)]
@@ -70,6 +108,7 @@ pub fn document() -> Value {
         version: env!("CARGO_PKG_VERSION"),
         description: DESCRIPTION,
         says: &says,
+        groups: GROUPS,
         cookie: "skep_media_<instance>",
     };
     // How much may be uploaded is a setting, and not said.
@@ -116,6 +155,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// Who begins needs to sign in first, then to say something.
+    #[test]
+    fn groups_stand_in_the_order_of_need() {
+        let document = document();
+        let tags = document["tags"].as_array().unwrap();
+        let names: Vec<&str> = tags
+            .iter()
+            .map(|tag| tag["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, GROUPS, "a new group needs its place in GROUPS");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Full-text search.
+//! Full-text search over chats, messages and executions.
 
 use std::sync::Arc;
 

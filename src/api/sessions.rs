@@ -1,4 +1,4 @@
-//! Chats.
+//! Chats, which are called sessions here.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the server is and found, and what an operator may ask of it.
+//! The server: which engines it found, and what an operator may ask of it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Tasks.
+//! Tasks: what starts by itself, at once, at a time, or again and again.
 
 use std::sync::Arc;
 

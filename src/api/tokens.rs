@@ -1,4 +1,4 @@
-//! API keys for scripts.
+//! API keys: what a script signs in with.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Workers.
+//! Workers: who answers, with which engine, in which directory, and what each may do unasked.
 
 use std::fs;
 use std::path::Path;

@@ -28,6 +28,8 @@ pub struct About<'a> {
     pub description: &'a str,
     /// What the code says of a handler, or of the module it is in, by its path.
     pub says: &'a dyn Fn(&str) -> Option<&'static str>,
+    /// The names of the groups, in the order in which they are shown; others follow by name.
+    pub groups: &'a [&'a str],
     /// The name of the cookie that does in place of a token.
     pub cookie: &'a str,
 }
@@ -48,6 +50,9 @@ pub fn document<S>(about: &About<'_>, routes: &[Route<S>]) -> Value {
             (about.says)(module).unwrap_or_default(),
         );
     }
+    let place = |name: &str| about.groups.iter().position(|group| *group == name);
+    let mut tags: Vec<_> = tags.into_iter().collect();
+    tags.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
     let tags: Vec<Value> = tags
         .into_iter()
         .map(|(name, says)| json!({ "name": name, "description": says }))

@@ -1,4 +1,4 @@
-//! Chats in Bee Flow's words: one question, and its answer whole or as it is written.
+//! For clients made for Bee Flow: one question, and its answer whole or as it is written.
 //!
 //! A conversation is a chat, an answer the reply of an execution. What is asked here runs whether somebody waits for it or
 //! not: who comes back with the id of the message finds it where it is.

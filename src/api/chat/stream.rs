@@ -1,4 +1,4 @@
-//! An answer as it is written.
+//! For clients made for Bee Flow: an answer as it is written.
 //!
 //! What is shown is put together of what is stored: the text of the reply and the events of the execution. An event's id
 //! says how many bytes of the one and how many of the others came until then, so whoever comes back with it gets what

@@ -1,4 +1,4 @@
-//! A conversation becomes an execution, and what that says an answer in OpenAI's words.
+//! For OpenAI's client libraries: a conversation becomes an execution, and what that says an answer in OpenAI's words.
 
 use std::sync::Arc;
 

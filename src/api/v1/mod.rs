@@ -1,4 +1,4 @@
-//! The API that OpenAI's client libraries speak: each worker is a model, and so is the bee.
+//! For OpenAI's client libraries: each worker is a model, and so is the bee.
 //!
 //! A conversation that a client sends whole becomes a chat of its own, archived and tagged `v1`, so that nothing of
 //! another one gets into it and the list of chats stays what it was. A client that names a chat in
