@@ -34,9 +34,10 @@ pub(super) fn coloured(html: &str) -> Cow<'_, str> {
     let mut spans_left = SPANS_MAX;
     let mut rest = html;
     while let Some((before, block)) = rest.split_once(OPENING) {
-        let (name, body) = block.split_once("\">").unwrap_or((block, ""));
+        let (attributes, body) = block.split_once("\">").unwrap_or((block, ""));
+        let name = attributes.split('"').next().unwrap_or_default();
         let (text, after) = body.split_at(body.find('<').unwrap_or(body.len()));
-        out.extend([before, OPENING, name, "\">"]);
+        out.extend([before, OPENING, attributes, "\">"]);
         match languages::find(name) {
             Some(language) => {
                 let code = unescaped(text);

@@ -1,8 +1,8 @@
 use super::*;
 use crate::model::text::truncated;
 
-const ATTRIBUTES: [&str; 13] = [
-    "align", "alt", "checked", "class", "disabled", "href", "rel", "src", "start", "target",
+const ATTRIBUTES: [&str; 14] = [
+    "align", "alt", "checked", "class", FILE, "disabled", "href", "rel", "src", "start", "target",
     "title", "type", "",
 ];
 
@@ -57,6 +57,11 @@ fn markdown_of_the_github_kind_is_rendered() {
         ("# A *b* **c** ~~d~~ `e`", "<h1>A <em>b</em> <strong>c</strong> <del>d</del> <code>e</code></h1>".to_owned()),
         ("a\nb", "<p>a<br>\nb</p>".into()),
         ("```rust\na < b\n```", "<pre><code class=\"language-rust\">a &lt; b\n</code></pre>".into()),
+        ("```rust,ignore\na\n```", "<pre><code class=\"language-rust\">a\n</code></pre>".into()),
+        ("```js {1,3}\na\n```", "<pre><code class=\"language-js\">a\n</code></pre>".into()),
+        ("``` {.rust}\na\n```", "<pre><code class=\"language-rust\">a\n</code></pre>".into()),
+        ("```rust:src/main.rs\na\n```", "<pre><code class=\"language-rust\" data-meta=\"src/main.rs\">a\n</code></pre>".into()),
+        ("```?\na\n```", "<pre><code>a\n</code></pre>".into()),
         ("3. a\n4. b", "<ol start=\"3\">\n<li>a</li>\n<li>b</li>\n</ol>".into()),
         ("- [x] a", "<ul>\n<li><input type=\"checkbox\" checked=\"\" disabled=\"\"> a</li>\n</ul>".into()),
         ("|a|\n|:-:|\n|b|", "<table>\n<thead>\n<tr>\n<th align=\"center\">a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td align=\"center\">b</td>\n</tr>\n</tbody>\n</table>".into()),
@@ -172,6 +177,9 @@ fn hostile_markup_never_becomes_markup() {
         "</pre></code><script>x</script>",
         "```html\n</code></pre><script>alert(1)</script>\n```",
         "```\" onmouseover=alert(1) x=\"\na\n```",
+        "```rust:a\"><script>alert(1)</script>\na\n```",
+        "```rust title='a\" onmouseover=alert(1)//><img>'\na\n```",
+        "~~~rust title=\"<pre><code class='language-js'>\"\n<b>\n~~~",
         "```<script>\na\n```",
         "    <script>alert(1)</script>",
         "`<img src=x onerror=alert(1)>`",
@@ -267,73 +275,75 @@ fn what_is_too_deep_is_shown_as_it_is() {
     assert!(quotes(DEPTH_MAX - 2).starts_with("<pre>"));
 }
 
+const HOSTILE_PIECES: [&str; 58] = [
+    "[",
+    "]",
+    "![",
+    "[a](",
+    "[a](<",
+    "[]",
+    "[[]",
+    "*",
+    "_ ",
+    "**a ",
+    "*a_b ",
+    "*a* ",
+    "~~a ",
+    "`a",
+    "> ",
+    ">",
+    "- ",
+    "1. ",
+    "#",
+    "<",
+    "<a ",
+    "<!--",
+    "<![CDATA[",
+    "<?",
+    "<a@b.c>",
+    "&",
+    "&#",
+    "&amp;",
+    "\\",
+    "|",
+    "|-",
+    "a|\n-|\n",
+    "www.",
+    "http://a.",
+    "a@b.c",
+    "a@",
+    ":",
+    "\n",
+    "\r",
+    "\t",
+    " ",
+    "\0",
+    "é",
+    "a\n===\n",
+    "***\n",
+    "```\n",
+    "[a]: b\n",
+    "[a][b] ",
+    "- [ ] a\n",
+    "![a](b)",
+    "[![a](b)](c)",
+    "a  \n",
+    "[^1]",
+    "\"'",
+    "http://a((",
+    "www.a.b)))",
+    "http://a.b&amp;;",
+    "[a](b \"c",
+];
+
 /// Each of these has made some Markdown renderer run out of time, stack or memory.
 #[test]
 fn hostile_sizes_end_soon_and_small() {
     let n = MARKDOWN_BYTES_MAX;
-    let mut cases: Vec<String> = [
-        "[",
-        "]",
-        "![",
-        "[a](",
-        "[a](<",
-        "[]",
-        "[[]",
-        "*",
-        "_ ",
-        "**a ",
-        "*a_b ",
-        "*a* ",
-        "~~a ",
-        "`a",
-        "> ",
-        ">",
-        "- ",
-        "1. ",
-        "#",
-        "<",
-        "<a ",
-        "<!--",
-        "<![CDATA[",
-        "<?",
-        "<a@b.c>",
-        "&",
-        "&#",
-        "&amp;",
-        "\\",
-        "|",
-        "|-",
-        "a|\n-|\n",
-        "www.",
-        "http://a.",
-        "a@b.c",
-        "a@",
-        ":",
-        "\n",
-        "\r",
-        "\t",
-        " ",
-        "\0",
-        "é",
-        "a\n===\n",
-        "***\n",
-        "```\n",
-        "[a]: b\n",
-        "[a][b] ",
-        "- [ ] a\n",
-        "![a](b)",
-        "[![a](b)](c)",
-        "a  \n",
-        "[^1]",
-        "\"'",
-        "http://a((",
-        "www.a.b)))",
-        "http://a.b&amp;;",
-        "[a](b \"c",
-    ]
-    .into_iter()
-    .map(|piece| piece.repeat(n / piece.len()))
-    .collect();
+    let mut cases: Vec<String> = HOSTILE_PIECES
+        .into_iter()
+        .map(|piece| piece.repeat(n / piece.len()))
+        .collect();
     cases.extend([
         format!(
             "|{}|\n|{}|\n{}",
@@ -368,4 +378,29 @@ fn hostile_sizes_end_soon_and_small() {
             html.len()
         );
     }
+}
+
+/// What stands in for a character reference while the sanitiser works is text like any other.
+#[test]
+fn references_come_back_as_they_were() {
+    for (markdown, shown) in [
+        ("a & b < c > d", "<p>a &amp; b &lt; c &gt; d</p>"),
+        ("`&lt;b&gt;`", "<p><code>&amp;lt;b&amp;gt;</code></p>"),
+        (
+            "\u{fdd0}lt; & \u{fdd1}b\u{fdd2}",
+            "<p>\u{fffd}lt; &amp; \u{fffd}b\u{fffd}</p>",
+        ),
+        ("&#xfdd1;b&#xfdd2; &", "<p>\u{fffd}b\u{fffd} &amp;</p>"),
+        (
+            "```c:a<b&c.h\nx\n```",
+            "<pre><code class=\"language-c\" data-meta=\"a&lt;b&amp;c.h\">x\n</code></pre>",
+        ),
+    ] {
+        assert_eq!(html(markdown).trim_end(), shown, "{markdown:?}");
+    }
+    let link = html("[a](https://a.example/?b=1&c=<2>)");
+    assert!(
+        link.contains("href=\"https://a.example/?b=1&amp;c="),
+        "{link}"
+    );
 }

@@ -77,7 +77,12 @@ export function decorateCode(root) {
       h(
         'div',
         { class: 'code-head' },
-        h('span', { class: 'code-language' }, language),
+        h(
+          'span',
+          { class: 'code-language' },
+          language && h('span', null, language),
+          code.dataset.meta && h('span', { class: 'code-file' }, code.dataset.meta),
+        ),
         wrapButton(),
         copyButton(() => code.textContent),
       ),

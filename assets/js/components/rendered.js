@@ -86,10 +86,10 @@ export function rendered() {
   };
 }
 
-/** Puts what `wanted` has more of code into `shown`, a block of the same language; what is there already stays. */
+/** Puts what `wanted` has more of code into `shown`, a block of the same language and file; what is there already stays. */
 function growCode(shown, wanted) {
   const [from, to] = [codeOf(shown), wanted?.tagName === 'PRE' && wanted.querySelector('code')];
-  if (!from || !to || from.className !== to.className) return false;
+  if (!from || !to || from.className !== to.className || from.dataset.meta !== to.dataset.meta) return false;
   let node = from.firstChild;
   while (node && to.firstChild && node.isEqualNode(to.firstChild)) {
     to.firstChild.remove();
