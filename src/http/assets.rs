@@ -72,7 +72,7 @@ impl Assets {
         }
     }
 
-    /// The file of a path, and whether the path is of this version alone; for an address of the interface, the page.
+    /// The file of a path, and whether it may be kept for ever because the path is of this version alone; for an address of the interface, the page.
     pub(super) fn find(&self, path: &str) -> Option<(&Asset, bool)> {
         let is_reserved = self
             .reserved
@@ -86,7 +86,9 @@ impl Assets {
         // A page that is still open after an update goes on with the files of today.
         let versioned = name.strip_prefix(VERSIONED);
         if let Some((version, name)) = versioned.and_then(|rest| rest.split_once('/')) {
-            return Some((self.files.get(name)?, version == self.version));
+            // A page names the files of its own version: one that is kept would be yesterday's for ever.
+            let is_kept = version == self.version && !name.ends_with(".html");
+            return Some((self.files.get(name)?, is_kept));
         }
         Some((self.by_name(name)?, false))
     }

@@ -35,23 +35,15 @@ pub(super) enum Effort {
 }
 
 impl Encoding {
-    /// The better of the codings the client takes.
+    /// The coding the client likes best, and of those it likes the same the smaller one; `None` is none at all. What
+    /// says that it takes neither these nor plain bytes is sent plain bytes.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Encoding> {
-        let mut gzip = false;
-        for line in headers.get_all(ACCEPT_ENCODING) {
-            for item in line.to_str().unwrap_or_default().split(',') {
-                let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-                if is_zero(weight) {
-                    continue;
-                }
-                match coding.trim() {
-                    "br" => return Some(Encoding::Brotli),
-                    "gzip" => gzip = true,
-                    _ => {}
-                }
-            }
-        }
-        gzip.then_some(Encoding::Gzip)
+        let wanted = Wanted::of(headers);
+        let identity = wanted.identity.unwrap_or(0);
+        let gzip = (wanted.weight(wanted.gzip), Encoding::Gzip);
+        let brotli = (wanted.weight(wanted.brotli), Encoding::Brotli);
+        let (weight, encoding) = if gzip.0 > brotli.0 { gzip } else { brotli };
+        (weight > 0 && weight >= identity).then_some(encoding)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -89,13 +81,58 @@ impl Encoding {
     }
 }
 
-/// `q=0` in any of its spellings means "not this one".
-fn is_zero(weight: &str) -> bool {
-    weight
-        .trim()
-        .strip_prefix("q=")
-        .and_then(|q| q.parse::<f32>().ok())
-        == Some(0.0)
+/// What `Accept-Encoding` says of the codings we know, in thousandths (RFC 9110, 12.5.3).
+#[derive(Default)]
+struct Wanted {
+    brotli: Option<u16>,
+    gzip: Option<u16>,
+    identity: Option<u16>,
+    /// Of every coding that is not named.
+    others: Option<u16>,
+}
+
+impl Wanted {
+    fn of(headers: &HeaderMap) -> Wanted {
+        let mut wanted = Wanted::default();
+        let lines = headers.get_all(ACCEPT_ENCODING).iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        for item in lines.flat_map(|line| line.split(',')) {
+            let (coding, parameter) = item.split_once(';').unwrap_or((item, "q=1"));
+            let Some(weight) = weight(parameter) else {
+                continue;
+            };
+            let place = match coding.trim().to_ascii_lowercase().as_str() {
+                "br" => &mut wanted.brotli,
+                "gzip" | "x-gzip" => &mut wanted.gzip,
+                "identity" => &mut wanted.identity,
+                "*" => &mut wanted.others,
+                _ => continue,
+            };
+            *place = Some(weight);
+        }
+        wanted
+    }
+
+    fn weight(&self, named: Option<u16>) -> u16 {
+        named.or(self.others).unwrap_or(0)
+    }
+}
+
+/// A weight as the grammar has it, from `q=0` to `q=1` with up to three digits. What is no weight refuses nothing and
+/// asks for nothing.
+fn weight(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.trim().split_once('=')?;
+    let (whole, digits) = value.split_once('.').unwrap_or((value, ""));
+    let is_number = digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !name.eq_ignore_ascii_case("q") || !is_number {
+        return None;
+    }
+    let thousandths: u16 = format!("{digits:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(thousandths),
+        "1" if thousandths == 0 => Some(1000),
+        _ => None,
+    }
 }
 
 /// Compresses an answer that is whole, text, large enough and not bound to its exact bytes by a tag or a range.
@@ -168,16 +205,43 @@ mod tests {
         for (value, expected) in [
             ("gzip, deflate, br, zstd", Some(Encoding::Brotli)),
             ("gzip", Some(Encoding::Gzip)),
+            ("GZIP", Some(Encoding::Gzip)),
+            ("Gzip;Q=0.3, BR;q=0", Some(Encoding::Gzip)),
+            ("x-gzip", Some(Encoding::Gzip)),
             ("br;q=0, gzip;q=0.1", Some(Encoding::Gzip)),
+            ("br;q=0.1,gzip ; q=0.2", Some(Encoding::Gzip)),
+            ("br;q=0.001, gzip;q=0.001", Some(Encoding::Brotli)),
             ("br; q=0.0", None),
+            ("br;q=0.000", None),
+            ("*", Some(Encoding::Brotli)),
+            ("br;q=0, *", Some(Encoding::Gzip)),
+            ("gzip, *;q=0", Some(Encoding::Gzip)),
+            ("gzip;q=0.5, *;q=0.4", Some(Encoding::Gzip)),
+            ("gzip;q=0, *;q=0", None),
             ("identity", None),
+            ("identity;q=0", None),
+            ("identity, gzip;q=0.5", None),
+            ("identity;q=0.5, gzip;q=0.5", Some(Encoding::Gzip)),
+            ("identity;q=0, gzip;q=0.5", Some(Encoding::Gzip)),
+            ("br;q=1.000", Some(Encoding::Brotli)),
+            // No weight at all.
+            ("br;q=2", None),
+            ("br;q=1.001, gzip", Some(Encoding::Gzip)),
+            ("br;q=0.1234, gzip;q=+1, *;q=0.é", None),
+            ("br;q=NaN, gzip;level=9", None),
+            (";q=1, ,;", None),
+            ("brotli, gzipped", None),
             ("", None),
         ] {
-            let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(value))];
-            let headers: HeaderMap = headers.into_iter().collect();
-            assert_eq!(Encoding::accepted(&headers), expected, "{value}");
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, value.clone())]);
+            assert_eq!(Encoding::accepted(&headers), expected, "{value:?}");
         }
         assert_eq!(Encoding::accepted(&HeaderMap::new()), None);
+        let mut lines = HeaderMap::new();
+        lines.append(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        lines.append(ACCEPT_ENCODING, HeaderValue::from_static("br"));
+        assert_eq!(Encoding::accepted(&lines), Some(Encoding::Brotli));
     }
 
     #[test]

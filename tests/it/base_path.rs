@@ -55,6 +55,12 @@ async fn the_console_and_its_modules_are_below_the_base() {
             }
         }
         assert!(named > 40, "{named}");
+        // Asked for below a version, a page is still asked for each time.
+        let (_, version) = html.split_once("/skep/v-").unwrap();
+        let version = version.split('/').next().unwrap();
+        let pinned = format!("/skep/v-{version}/index.html");
+        let pinned = server.call(Method::Get, &pinned).send().await.expect(200);
+        assert_eq!(pinned.header("cache-control"), Some("no-cache"));
     }
     // All styles come in one file, each whole and in its order.
     let sheet = server
