@@ -79,7 +79,7 @@ pub async fn redeem(app: Arc<App>, mut req: Request) -> Result<Response, ApiErro
         app.throttle.failed(peer, WHO, now);
         return Err(ApiError::new(
             ErrorCode::InvalidCredentials,
-            "This sign-in link was used before or is too old; sign in with the password, or say `skep login-link` where Skep runs",
+            "This sign-in link was used, is too old, or was replaced by a newer one; sign in with the password, or say `skep login-link` where Skep runs",
         ));
     }
     sign_in(&app, &account(&app)?).await

@@ -11,7 +11,7 @@ pub fn print(data: Option<PathBuf>) -> Result<(), HiveError> {
         Hive::Running(server) => {
             let answer = control::ask(&server, "POST", "/api/auth/sign-in-link", None)?;
             println!("{}", answer["url"].as_str().unwrap_or_default());
-            eprintln!("It is good once, for 15 minutes.");
+            eprintln!("It is good once, for 15 minutes; links from before are void now.");
             Ok(())
         }
         Hive::Stopped(hive) => {

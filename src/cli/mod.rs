@@ -95,7 +95,7 @@ pub enum Command {
 The password is asked for on the terminal, or read from standard input when that is none:
   printf %s \"$NEW\" | skep passwd")]
     Passwd,
-    /// Print a new sign-in link of the running server
+    /// Print a new sign-in link of the running server; it replaces the one before
     LoginLink,
     /// Run Skep as a service of systemd
     #[command(

@@ -186,6 +186,11 @@ async fn a_login_link_can_be_had_at_any_time() {
         let call = server.call(Method::Post, "/api/auth/redeem");
         call.json(&serde_json::json!({ "code": code })).send()
     };
+    assert!(
+        ran.stderr.contains("links from before are void"),
+        "{}",
+        ran.stderr
+    );
     redeem(&server.code)
         .await
         .refused(401, "invalid_credentials");
