@@ -512,7 +512,7 @@ fn engines(
 fn engine_info(status: EngineStatus) -> EngineInfo {
     let ready = status.is_ready();
     let detail = match (status.why_not, status.fix) {
-        (Some(why), Some(fix)) => format!("{why}: {fix}"),
+        (Some(why), Some(fix)) => format!("{why}; {fix}"),
         (Some(why), None) => why,
         (None, _) => status
             .version

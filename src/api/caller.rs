@@ -126,8 +126,10 @@ impl Authenticate for App {
             return Ok(caller);
         }
         Err(
-            ApiError::forbidden(format!("This key lacks the scope \"{needed}\""))
-                .details(serde_json::json!({ "scope": needed })),
+            ApiError::forbidden(format!(
+                "This key lacks the scope \"{needed}\"; `skep token --scope {needed}` makes one that has it"
+            ))
+            .details(serde_json::json!({ "scope": needed })),
         )
     }
 

@@ -158,7 +158,10 @@ impl ApiError {
 
     /// 401: no token came.
     pub fn missing_token() -> ApiError {
-        ApiError::new(ErrorCode::MissingToken, "A token is needed here")
+        ApiError::new(
+            ErrorCode::MissingToken,
+            "A token is needed here, as `Authorization: Bearer …`",
+        )
     }
 
     /// 401: not a token of ours, or not of the kind that is taken here.

@@ -80,12 +80,12 @@ pub fn explained(topic: Topic) -> &'static str {
 }
 
 /// How to get a model.
-pub const ADD_MODEL: &str = "Any one of these is enough:\n\n\
+pub const ADD_MODEL: &str = "**For a model**, any one of these is enough:\n\n\
 - **A model on this machine.** Start Ollama (`ollama serve`, then `ollama pull qwen3:8b`), llama.cpp (`llama-server -m MODEL.gguf --jinja`) or LM Studio's server. Skep finds them by themselves at their usual ports; nothing to configure.\n\
 - **An agent's command line.** Install `claude`, `codex`, `opencode` or `gemini`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
 - **A model with an API key.** Put this into `skep.toml` in the data directory, the key into the environment (or a file of that name in `keys/`), and restart Skep:\n\n\
 ```toml\ndefault_engine = \"cloud\"\n\n[engines.cloud]\nkind = \"http\"\nurl = \"https://api.openai.com/v1\"\nmodel = \"gpt-5\"\nkey = \"OPENAI_API_KEY\"\n```\n\n\
-The first two are used from your next message on, by me as well; a program put in a new directory of `PATH` needs a restart. This is what I found here:";
+The first two are used from your next message on, by me as well; a program put in a new directory of `PATH` needs a restart.";
 
 /// Asked to make something up.
 pub const COMPOSE: &str = "I write exactly the text I am given, as in `write hello.txt: Hello!`, and cannot make anything up: that takes a language model.";
@@ -108,12 +108,11 @@ pub const CHINESE: &str = "你好！我是 Skep 的内置助手，**不是语言
 想用中文自由对话，需要一个模型：说 `添加模型`。";
 
 /// The same, asked how to get a model.
-pub const CHINESE_ADD_MODEL: &str = "以下任选其一：\n\n\
+pub const CHINESE_ADD_MODEL: &str = "**要接入模型**，以下任选其一：\n\n\
 - **本机上的模型。** 启动 Ollama（`ollama serve`，然后 `ollama pull qwen3:8b`）、llama.cpp（`llama-server -m MODEL.gguf --jinja`）或 LM Studio 的服务器。Skep 会在它们的常用端口自动找到，无需配置。\n\
 - **命令行智能体。** 安装 `claude`、`codex`、`opencode` 或 `gemini`，并在终端里登录一次。Skep 会在 `PATH` 中找到它，使用你自己的登录。\n\
 - **带 API 密钥的模型。** 在数据目录的 `skep.toml` 中写入下面的内容，把密钥放进环境变量（或 `keys/` 中同名的文件），然后重启 Skep：\n\n\
-```toml\ndefault_engine = \"cloud\"\n\n[engines.cloud]\nkind = \"http\"\nurl = \"https://api.openai.com/v1\"\nmodel = \"gpt-5\"\nkey = \"OPENAI_API_KEY\"\n```\n\n\
-这台机器上目前有：";
+```toml\ndefault_engine = \"cloud\"\n\n[engines.cloud]\nkind = \"http\"\nurl = \"https://api.openai.com/v1\"\nmodel = \"gpt-5\"\nkey = \"OPENAI_API_KEY\"\n```";
 
 /// The short form of it.
 pub const ADD_MODEL_SHORT: &str = "For more than that, say `add a model`: it tells how.";

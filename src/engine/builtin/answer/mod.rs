@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use super::super::Turn;
 use super::markdown::{code, plain};
 use super::phrases::{
-    ADD_MODEL_SHORT, BEYOND_ME, CHINESE, CHINESE_ADD_MODEL, COMPOSE, LEAVE_FILES, NO_MODEL,
-    explained,
+    ADD_MODEL, ADD_MODEL_SHORT, BEYOND_ME, CHINESE, CHINESE_ADD_MODEL, COMPOSE, LEAVE_FILES,
+    NO_MODEL, explained,
 };
 use super::request::Request;
 use super::speaker::{Halt, Speaker};
@@ -105,7 +105,7 @@ impl Answerer<'_> {
                     .await
             }
             Request::Who => self.who().await,
-            Request::AddModel => self.add_model().await,
+            Request::AddModel => self.add_model(ADD_MODEL).await,
             Request::Explain(topic) => self.say(explained(topic)).await,
             Request::WorkDir => self.work_dir().await,
             Request::ListFiles { path } => self.list_files(&path).await,
@@ -134,10 +134,7 @@ impl Answerer<'_> {
             Request::Ask { name, text } => self.ask(&name, &text).await,
             Request::UseEngine { engine } => self.use_engine(&engine).await,
             Request::Chinese => self.say(CHINESE).await,
-            Request::ChineseAddModel => {
-                self.say(CHINESE_ADD_MODEL).await?;
-                self.show_engines().await.map(drop)
-            }
+            Request::ChineseAddModel => self.add_model(CHINESE_ADD_MODEL).await,
             Request::AppendFile { path, text } => self.append(&path, &text).await,
             Request::Notes => self.notes().await,
             Request::AddNote { text } => self.add_note(&text).await,

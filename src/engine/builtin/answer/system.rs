@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::NAME;
 use super::super::markdown::{cell_code, code, plain, prose, size, table};
-use super::super::phrases::{ADD_MODEL, ADD_MODEL_SHORT};
+use super::super::phrases::ADD_MODEL_SHORT;
 use super::super::speaker::Halt;
 use super::Answerer;
 use crate::tool::EngineInfo;
@@ -59,7 +59,7 @@ impl Answerer<'_> {
     }
 
     pub async fn engines(&mut self) -> Result<(), Halt> {
-        if let Some(models) = self.show_engines().await?
+        if let Some(models) = self.show_engines(|_| true).await?
             && models == 0
         {
             self.say(ADD_MODEL_SHORT).await?;
@@ -67,13 +67,18 @@ impl Answerer<'_> {
         Ok(())
     }
 
-    pub async fn add_model(&mut self) -> Result<(), Halt> {
-        self.say(ADD_MODEL).await?;
-        self.show_engines().await.map(drop)
+    /// What is here comes first, so that what to do is not scrolled away by it.
+    pub async fn add_model(&mut self, how: &str) -> Result<(), Halt> {
+        let is_usual = |engine: &EngineInfo| engine.ready || !engine.name.ends_with("-acp");
+        self.show_engines(is_usual).await?;
+        self.say(how).await
     }
 
     /// The table of engines; answers how many are ready beside this one.
-    pub async fn show_engines(&mut self) -> Result<Option<usize>, Halt> {
+    async fn show_engines(
+        &mut self,
+        is_shown: impl Fn(&EngineInfo) -> bool,
+    ) -> Result<Option<usize>, Halt> {
         let engines = self
             .speaker
             .call(&self.cx, &system::ENGINES, json!({}))
@@ -85,7 +90,8 @@ impl Answerer<'_> {
                 return Ok(None);
             }
         };
-        let rows = engines.iter().map(|engine| {
+        let shown = engines.iter().filter(|engine| is_shown(engine));
+        let rows = shown.map(|engine| {
             let ready = if engine.ready { "yes" } else { "no" };
             vec![
                 cell_code(&engine.name),
