@@ -81,7 +81,7 @@ pub fn explained(topic: Topic) -> &'static str {
 
 /// How to get a model.
 pub const ADD_MODEL: &str = "**For a model**, any one of these is enough:\n\n\
-- **A model on this machine.** Start Ollama (`ollama serve`, then `ollama pull qwen3:8b`), llama.cpp (`llama-server -m MODEL.gguf --jinja`) or LM Studio's server. Skep finds them by themselves at their usual ports; nothing to configure.\n\
+- **A model on this machine.** Start Ollama (`ollama serve`, then `ollama pull qwen3:8b`), llama.cpp (`llama-server -m MODEL.gguf --jinja`) or LM Studio's server. Skep finds it by itself at its usual port; nothing to configure.\n\
 - **An agent's command line.** Install `claude`, `codex`, `opencode` or `gemini`, and sign in with it once in a terminal. Skep finds it on `PATH` and uses your own login.\n\
 - **A model with an API key.** Put this into `skep.toml` in the data directory, the key into the environment (or a file of that name in `keys/`), and restart Skep:\n\n\
 ```toml\ndefault_engine = \"cloud\"\n\n[engines.cloud]\nkind = \"http\"\nurl = \"https://api.openai.com/v1\"\nmodel = \"gpt-5\"\nkey = \"OPENAI_API_KEY\"\n```\n\n\
