@@ -89,7 +89,8 @@ export function usage(u) {
 export const money = (usd) => (usd > 0 ? `$${usd.toFixed(usd < 0.01 ? 4 : 2)}` : t('common.none'));
 
 const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
-const compact = (n) => compactFormat.format(n);
+/** `18.2K`. */
+export const compact = (n) => compactFormat.format(n);
 
 /** Why a run failed, as a sentence: a stable word for programs stands before it. */
 export function sentence(error) {

@@ -201,6 +201,8 @@ export async function loadExecution(id) {
 
 /** A chat's executions that have not ended, in the order in which they were asked for. */
 export function openExecutions(sessionId) {
+  // A chat that is not there yet has none; what tasks run without a chat is not its own.
+  if (!sessionId) return [];
   return [...store.executions.values()]
     .filter((e) => e.session_id === sessionId && !isFinal(e.status))
     .sort((a, b) => (a.created_at ?? Infinity) - (b.created_at ?? Infinity) || (a.id < b.id ? -1 : 1));

@@ -763,6 +763,7 @@ const en = {
   'usage.last_30_days': '30 days',
   'usage.all': 'All time',
   'usage.runs': ({ n, failed }) => `${n === 1 ? 'execution' : 'executions'}${failed > 0 ? `, ${failed} failed` : ''}`,
+  'usage.executionsShort': 'Runs',
   'usage.tokensOf': '{n} tokens',
   'usage.noTokens': 'no tokens told',
   'usage.executions': 'Executions',

@@ -558,6 +558,7 @@ export default {
   'usage.last_30_days': '30 天',
   'usage.all': '全部时间',
   'usage.runs': ({ failed }) => `次执行${failed > 0 ? `，${failed} 次失败` : ''}`,
+  'usage.executionsShort': '执行',
   'usage.tokensOf': '{n} 个 token',
   'usage.noTokens': '没有 token 数据',
   'usage.executions': '执行',

@@ -12,6 +12,7 @@ mod kept;
 mod keyboard;
 mod language;
 mod log;
+mod looks;
 mod offline;
 mod pages;
 mod palette;

@@ -29,6 +29,8 @@ export async function loadSteps(executionId) {
       if (!STEP_EVENTS.has(event.event)) continue;
       applyLive(event.event, { ...JSON.parse(event.data), execution_id: executionId });
       found += 1;
+      // Somebody waits for what goes on: a request to allow something is answered no sooner than it is seen.
+      if (!isFinal(store.executions.get(executionId)?.status)) emit('live', executionId);
     }
   } catch (error) {
     // Steps are an extra: a connection that broke is told by the pill.

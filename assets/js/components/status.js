@@ -27,14 +27,15 @@ export function stateBadge(state, word) {
   );
 }
 
-/** The state of a worker. */
-export function workerBadge(worker) {
-  const kind = { working: 'running', error: 'failed', idle: 'idle' }[worker.status] ?? 'idle';
+/** The state of a worker; that its last run failed may be said beside it already. */
+export function workerBadge({ status }, isFailureShown = false) {
+  const shown = status === 'error' && isFailureShown ? 'idle' : status;
+  const kind = { working: 'running', error: 'failed', idle: 'idle' }[shown] ?? 'idle';
   return h(
     'span',
     { class: `badge badge-${kind}` },
     h('span', { class: `dot dot-${kind}`, aria: { hidden: 'true' } }),
-    t(`workers.status.${worker.status}`),
+    t(`workers.status.${shown}`),
   );
 }
 

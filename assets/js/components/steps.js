@@ -182,7 +182,9 @@ export function steps(executionId) {
         if (!isRunning) return { ...tool, state: 'unknown' };
         return answer === 'waiting' ? { ...tool, state: 'waiting' } : tool;
       });
-      reconcile(tools, list, (tool) => tool.id, toolCard, toolViews);
+      // The request shows all of a call that waits for it.
+      const told = list.filter((tool) => tool.state !== 'waiting');
+      reconcile(tools, told, (tool) => tool.id, toolCard, toolViews);
       fold();
       for (const request of live?.permissions.values() ?? []) showPermission(request);
       for (const [id, card] of cards) {

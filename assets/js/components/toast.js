@@ -25,7 +25,10 @@ onAnswered(() => {
 export function toast(text, { kind = 'info', small, advice, action } = {}) {
   const root = document.getElementById('toasts');
   const close = () => {
+    const box = el.parentElement;
     el.remove();
+    // What a dialog has of them takes up room.
+    if (box !== root && box?.childElementCount === 0) box.remove();
   };
   const el = h(
     'div',
@@ -61,8 +64,9 @@ export function toast(text, { kind = 'info', small, advice, action } = {}) {
   );
   // A dialog is in the top layer, above everything: a notice for it has to go inside.
   const dialog = [...document.querySelectorAll('dialog[open]')].pop();
-  (dialog ? toastBox(dialog) : root).append(el);
-  while (root.childElementCount > TOASTS_MAX) root.firstElementChild.remove();
+  const box = dialog ? toastBox(dialog) : root;
+  box.append(el);
+  while (box.childElementCount > TOASTS_MAX) box.firstElementChild.remove();
   let timer = setTimeout(close, kind === 'error' || action ? ERROR_SHOWN_MS : SHOWN_MS);
   const wait = () => clearTimeout(timer);
   const goOn = () => {

@@ -295,6 +295,8 @@ function taskRow(task, list) {
     ]);
     const due = current.next_run_at;
     setText(cells.next, due ? until(due) : t('common.none'));
+    // A badge says why there is none.
+    cells.next.classList.toggle('is-none', !due);
     cells.next.title = due
       ? [
           fullTime(due),

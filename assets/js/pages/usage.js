@@ -2,7 +2,7 @@
 import { h, replace, slot } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
-import { count, duration, money } from '../format.js';
+import { compact, count, duration, money } from '../format.js';
 import { isFinal, on, workerName } from '../store.js';
 import { columnChart, rowBar } from '../components/chart.js';
 import { choices } from '../components/choices.js';
@@ -131,7 +131,7 @@ const emptyUsage = () =>
 /** Tokens and cost, as far as an engine says them. */
 const spent = (sum) =>
   [
-    sum.input_tokens + sum.output_tokens > 0 && t('usage.tokensOf', { n: count(sum.input_tokens + sum.output_tokens) }),
+    sum.input_tokens + sum.output_tokens > 0 && t('usage.tokensOf', { n: compact(sum.input_tokens + sum.output_tokens) }),
     sum.cost_usd > 0 && money(sum.cost_usd),
   ]
     .filter(Boolean)
@@ -160,8 +160,14 @@ const numberCells = (row) =>
 
 const numberHeads = () =>
   NUMBERS.map((name, i) =>
-    h('th', { scope: 'col', class: i === 1 || i === 4 ? 'number wide-only' : 'number' }, t(`usage.${name}`)),
+    h('th', { scope: 'col', class: i === 1 || i === 4 ? 'number wide-only' : 'number' }, i === 0 ? runsHead() : t(`usage.${name}`)),
   );
+
+/** The longest of the headings has the narrowest numbers. */
+const runsHead = () => [
+  h('span', { class: 'wide-word' }, t('usage.executions')),
+  h('span', { class: 'narrow-word' }, t('usage.executionsShort')),
+];
 
 function dayBlock(rows, period, measure) {
   const { of, words } = MEASURES[measure];
@@ -245,7 +251,7 @@ function rowsBlock(title, rows, measure, nameCell, first, lead = null) {
 
 function workerCell(row) {
   const name = row.worker_id ? workerName(row.worker_id, row.worker_name) : null;
-  return h('span', { class: 'usage-who' }, avatar(name, 'small'), h('span', null, name ?? t('chat.bee')));
+  return h('span', { class: 'usage-who' }, avatar(name, 'small'), h('span', { title: name }, name ?? t('chat.bee')));
 }
 
 const modelCell = (row) =>
@@ -253,5 +259,5 @@ const modelCell = (row) =>
     'span',
     { class: 'usage-model' },
     h('span', null, row.engine ?? t('usage.others')),
-    row.model && h('span', { class: 'small muted' }, row.model),
+    row.model && h('span', { class: 'small muted', title: row.model }, row.model),
   );

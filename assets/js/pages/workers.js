@@ -219,7 +219,7 @@ function workerCard(worker) {
     edit.setAttribute('aria-label', t('workers.editTitle', { name: next.name }));
     replace(
       badge,
-      workerBadge(next),
+      workerBadge(next, lastRunOf(next.id)?.status === 'failed'),
       next.queue_length > 0 && h('span', { class: 'small muted' }, t('workers.queue', { n: next.queue_length })),
     );
     fillLast(next.id);
