@@ -40,6 +40,7 @@ const en = {
   'common.again': 'Try again',
   'common.undo': 'Undo',
   'dialog.typed': 'Not saved yet. Press Esc again to leave without saving.',
+  'dialog.typedBack': 'Not saved yet. Go back once more to leave without saving.',
 
   'time.now': 'now',
   'time.today': 'Today',

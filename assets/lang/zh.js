@@ -20,6 +20,7 @@ export default {
   'common.again': '再试一次',
   'common.undo': '撤销',
   'dialog.typed': '尚未保存。再按一次 Esc 即可不保存离开。',
+  'dialog.typedBack': '尚未保存。再返回一次即可不保存离开。',
 
   'time.now': '刚刚',
   'time.today': '今天',

@@ -39,7 +39,8 @@ export function openDialog({ title, body, actions, wide = false, isForm = false 
     if (e.target !== el || !isTyped || isWarned) return;
     e.preventDefault();
     isWarned = true;
-    toast(t('dialog.typed'));
+    // What a finger has instead of the key is the way back.
+    toast(t(matchMedia('(pointer: coarse)').matches ? 'dialog.typedBack' : 'dialog.typed'));
   });
   // A page that is left takes its dialogs along, but for what was typed into one.
   const off = on('page-left', () => isTyped || close());

@@ -29,6 +29,7 @@ import { loadSteps } from '../components/load-steps.js';
 import { stepsOnSight } from '../components/steps-on-sight.js';
 import { BEE, chatHead } from '../components/chat-head.js';
 import { emptyState } from '../components/status.js';
+import { pageHead } from '../components/page-head.js';
 import { toast, toastError } from '../components/toast.js';
 import { greeting } from './greeting.js';
 import { onCall } from '../later.js';
@@ -466,7 +467,8 @@ export function chatPage(params, query) {
     rescueUnsent(id);
     replace(
       el,
-      head.el,
+      // Nobody answers in what is not there.
+      pageHead(t('nav.chats')).el,
       emptyState({
         title: t('chat.notFound'),
         lead: t('chat.notFoundLead'),

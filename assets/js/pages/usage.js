@@ -128,10 +128,13 @@ const emptyUsage = () =>
     action: h('a', { class: 'button primary', href: '/', data: { route: '' } }, t('nav.newChat')),
   });
 
+/** What would not fit into a card is rounded; the tables have it whole. */
+const short = (n) => (n < 100_000 ? count(n) : compact(n));
+
 /** Tokens and cost, as far as an engine says them. */
 const spent = (sum) =>
   [
-    sum.input_tokens + sum.output_tokens > 0 && t('usage.tokensOf', { n: compact(sum.input_tokens + sum.output_tokens) }),
+    sum.input_tokens + sum.output_tokens > 0 && t('usage.tokensOf', { n: short(sum.input_tokens + sum.output_tokens) }),
     sum.cost_usd > 0 && money(sum.cost_usd),
   ]
     .filter(Boolean)
