@@ -73,6 +73,9 @@ pub fn explained(topic: Topic) -> &'static str {
             "Say what it is called and what it is good at, for example: `create a worker named Poet that writes poems`. The Workers page can do it too."
         }
         Topic::Password => "Open the account menu and choose **Change password**.",
+        Topic::Task => {
+            "A task starts a worker by itself: at once, at a time, or again and again. The **Tasks** page shows and makes them; I do neither."
+        }
         Topic::Stop => {
             "The Stop button beside the message field, or the Esc key, stops a reply that is being written."
         }

@@ -178,6 +178,8 @@ pub enum Topic {
     MakeWorker,
     /// How to set a password.
     Password,
+    /// How something is done at a time.
+    Task,
     /// How to stop a reply.
     Stop,
 }

@@ -300,6 +300,10 @@ async fn it_works_with_files() {
     chat.expect("add \"more\" to log.txt", "append_file", "10 bytes now")
         .await;
     assert_eq!(chat.hive.read("log.txt"), "done\nmore\n");
+    chat.hive.write("end.txt", "no line break");
+    chat.expect("append to end.txt: next", "append_file", "`end.txt`")
+        .await;
+    assert_eq!(chat.hive.read("end.txt"), "no line break\nnext\n");
     for prompt in [
         "list files",
         "List the files, please.",

@@ -191,7 +191,22 @@ impl Answerer<'_> {
         }
     }
 
+    /// Whether what is appended would go on in the last line of a file. Looks without showing it.
+    async fn ends_within_a_line(&self, path: &str) -> bool {
+        let Ok(found) = files::READ.call(&self.cx, json!({ "path": path })).await else {
+            return false;
+        };
+        let file = serde_json::from_value::<FileText>(found.data);
+        file.is_ok_and(|file| {
+            file.next_offset.is_none() && !file.text.is_empty() && !file.text.ends_with('\n')
+        })
+    }
+
     pub async fn append(&mut self, path: &str, text: &str) -> Result<(), Halt> {
+        let text = match self.ends_within_a_line(path).await {
+            true => format!("\n{text}"),
+            false => text.to_owned(),
+        };
         let args = json!({ "path": path, "text": text });
         match self.speaker.call(&self.cx, &files::APPEND, args).await? {
             Ok(FileWritten { path, bytes, .. }) => {

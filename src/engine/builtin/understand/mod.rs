@@ -15,7 +15,10 @@ use chinese::chinese;
 use files::{append, create, find, list, looks_like_file, show, write};
 use notes::{note, remove_note};
 use sentence::sentence;
-use team::{change, describe, engine_of, is_busy, named_worker, rename, status, told, use_engine};
+use team::{
+    change, create_worker, describe, engine_of, is_busy, named_worker, rename, status, told,
+    use_engine,
+};
 
 /// What a message asks for.
 pub fn understand(message: &str) -> Request {
@@ -42,6 +45,8 @@ const COURTESY: &[&str] = &[
     "i'd like to",
     "i'd like you to",
     "i need to",
+    "i want",
+    "i need",
     "let us",
     "let's",
     "ok",
@@ -80,10 +85,21 @@ fn command(words: Words<'_>) -> Option<Request> {
     if let Some(request) = noun(words) {
         return Some(request);
     }
+    let mut article = words;
+    if article.eat(&["a", "an"]) && article.eat(&["worker", "agent"]) {
+        return Some(create_worker(article));
+    }
     let mut rest = words;
     let verb = rest.next().replace('’', "'").to_lowercase();
     match verb.as_str() {
         "list" | "ls" | "dir" => Some(list(rest)),
+        "give"
+            if split_at_word(rest.rest(), &["engine"], true).is_none()
+                && strip_suffix(rest.subject(), " engine").is_some() =>
+        {
+            let (name, engine) = split_at_word(rest.rest(), &["the"], false)?;
+            Some(engine_of(name, engine))
+        }
         "show" | "display" | "view" | "see" | "print" | "cat" | "read" | "open" | "head"
         | "type" | "give" => Some(show(rest)),
         "search" if asks_web(rest) => Some(Request::BeyondMe),
@@ -98,6 +114,11 @@ fn command(words: Words<'_>) -> Option<Request> {
             Request::Incomplete { .. } => None,
             request => Some(request),
         }),
+        "write" | "save" | "put" if is_note(rest) => {
+            rest.skip_fillers();
+            rest.eat(&["down", "note", "memo"]);
+            Some(note(rest))
+        }
         "write" | "save" | "put" => Some(write(rest, false)),
         "overwrite" | "replace" => Some(write(rest, true)),
         "touch" if looks_like_file(rest.subject()) => Some(Request::WriteFile {
@@ -198,6 +219,12 @@ fn noun(mut words: Words<'_>) -> Option<Request> {
         "help" | "commands" => Request::Help,
         _ => return None,
     })
+}
+
+/// `a note saying …`, `down that …`
+fn is_note(mut words: Words<'_>) -> bool {
+    words.skip_fillers();
+    words.eat(&["down", "note", "memo"])
 }
 
 /// `the file hello.txt …`

@@ -4,7 +4,9 @@ use super::super::request::Request;
 use super::super::words::{Words, unquoted};
 
 pub fn note(mut words: Words<'_>) -> Request {
-    while words.eat(&["down", "that", "to", "this", "a", "note", "of"]) {}
+    while words.eat(&[
+        "down", "that", "to", "this", "a", "note", "of", "saying", "about",
+    ]) {}
     match words.rest().trim_start_matches([':', '-', ' ']) {
         "" => Request::Incomplete {
             example: "note: buy milk",

@@ -101,6 +101,9 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "are you chatgpt"
         | "are you claude"
         | "are you real"
+        | "which model do you use"
+        | "what model do you use"
+        | "which model is this"
         | "which model are you"
         | "what model are you"
         | "introduce yourself" => Request::Who,
@@ -112,10 +115,26 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "where does skep store data"
         | "where is the data directory" => Request::Status,
         "what do you remember" | "what do you know" | "what did you note" => Request::Notes,
-        "who works here" | "who is here" | "who is there" | "who else is here" => Request::Workers,
-        "what is running" | "what's running" | "who is running" | "who is busy"
-        | "who is working" | "what is going on" | "what's going on" | "how are things"
-        | "what is happening" | "is everything ok" => Request::Status,
+        "who works here"
+        | "who are the workers"
+        | "who are you all"
+        | "who is here"
+        | "who is there"
+        | "who else is here" => Request::Workers,
+        "what is running"
+        | "what's running"
+        | "who is running"
+        | "who is busy"
+        | "who is working"
+        | "what is going on"
+        | "what's going on"
+        | "how are things"
+        | "is anything running"
+        | "what version are you"
+        | "which version are you"
+        | "which version is this"
+        | "what is happening"
+        | "is everything ok" => Request::Status,
         "what is here" | "what's here" => Request::ListFiles {
             path: String::new(),
         },
@@ -146,8 +165,13 @@ pub fn sentence(words: Words<'_>) -> Option<Request> {
         | "change password"
         | "change my password"
         | "change the password" => Request::Explain(Topic::Password),
-        "stop" | "stop it" | "stop that" | "stop the reply" | "stop this" | "cancel" | "abort"
-        | "halt" => Request::Explain(Topic::Stop),
+        "task" | "tasks" | "show tasks" | "show my tasks" | "list tasks" | "my tasks"
+        | "create a task" | "make a task" | "add a task" | "new task" | "schedule a task"
+        | "what is a task" | "what are tasks" => Request::Explain(Topic::Task),
+        "stop everything" | "stop all" | "cancel everything" | "stop" | "stop it" | "stop that"
+        | "stop the reply" | "stop this" | "cancel" | "abort" | "halt" => {
+            Request::Explain(Topic::Stop)
+        }
         plain if let Some(topic) = asked_how(plain) => Request::Explain(topic),
         plain if asks_for_model(plain) => Request::AddModel,
         _ => return None,
@@ -189,7 +213,20 @@ fn asked_how(plain: &str) -> Option<Topic> {
 fn asks_for_model(plain: &str) -> bool {
     let has = |words: &[&str]| plain.split(' ').any(|word| words.contains(&word));
     let about_model = has(&[
-        "model", "models", "llm", "llms", "ai", "gpt", "chatgpt", "ollama",
+        "model",
+        "models",
+        "llm",
+        "llms",
+        "ai",
+        "gpt",
+        "chatgpt",
+        "ollama",
+        "openai",
+        "llama-server",
+        "llama.cpp",
+        "studio",
+        "anthropic",
+        "key",
     ]);
     let about_engine = has(&["claude", "codex", "opencode", "gemini", "engine", "engines"]);
     let is_verb = [
@@ -207,7 +244,7 @@ fn asks_for_model(plain: &str) -> bool {
             .strip_prefix(verb)
             .is_some_and(|rest| rest.starts_with(' '))
     });
-    let asks_how = plain.starts_with("how ")
+    let asks_how = (plain.starts_with("how ") || plain.contains(" how "))
         && has(&[
             "add",
             "get",

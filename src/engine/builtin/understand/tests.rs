@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use super::super::request::{Field, Topic};
 use super::*;
 
 fn file(path: &str, text: &str) -> Request {
@@ -229,6 +230,49 @@ fn workers_are_made_and_asked_by_their_names() {
         matches!(nameless, Request::Incomplete { .. }),
         "{nameless:?}"
     );
+}
+
+#[test]
+fn what_newcomers_say_in_passing_is_known() {
+    let note = |text: &str| Request::AddNote {
+        text: text.to_owned(),
+    };
+    for (prompt, request) in [
+        ("save a note saying hello", note("hello")),
+        ("write down that Ada is out", note("Ada is out")),
+        ("save note: hello", note("hello")),
+        ("show my tasks", Request::Explain(Topic::Task)),
+        ("create a task", Request::Explain(Topic::Task)),
+        ("stop everything", Request::Explain(Topic::Stop)),
+        ("is anything running?", Request::Status),
+        ("which model do you use?", Request::Who),
+        ("how do I use LM Studio?", Request::AddModel),
+        (
+            "I have an OpenAI API key, how do I use it?",
+            Request::AddModel,
+        ),
+        ("who are the workers?", Request::Workers),
+    ] {
+        assert_eq!(understand(prompt), request, "{prompt}");
+    }
+    for prompt in ["give Ada the claude engine", "use claude for Ada"] {
+        let request = understand(prompt);
+        let value = "claude".to_owned();
+        let name = "Ada".to_owned();
+        let field = Field::Engine;
+        assert_eq!(
+            request,
+            Request::ChangeWorker { name, field, value },
+            "{prompt}"
+        );
+    }
+    let bob = understand("I want a worker named Bob for code review");
+    assert!(
+        matches!(&bob, Request::CreateWorker { name, .. } if name == "Bob"),
+        "{bob:?}"
+    );
+    let nameless = understand("I need a worker that writes tests");
+    assert_eq!(nameless, Request::NamelessWorker);
 }
 
 #[test]
