@@ -11,7 +11,7 @@ const ELEMENTS: [(&str, &[&str]); 28] = [
     ("a", &["href", "rel", "target", "title"]),
     ("blockquote", &[]),
     ("br", &[]),
-    ("code", &["class"]),
+    ("code", &["class", "data-meta"]),
     ("del", &[]),
     ("em", &[]),
     ("h1", &[]),
