@@ -3,6 +3,7 @@
  * Knows no pages and no nouns.
  */
 import { below } from './base.js';
+import { heard } from './clock.js';
 
 /** An answer that is not 2xx, as API.md describes it. */
 export class ApiError extends Error {
@@ -120,6 +121,7 @@ async function send(method, path, { body, headers = {}, signal, token, keepalive
     throw new NetworkError(cause);
   }
   answered();
+  heard(response.headers);
   if (!response.ok) throw await errorOf(response);
   return response;
 }

@@ -1,5 +1,6 @@
 /** Times, durations and sizes in words. Pure functions. */
 import { t, locale } from './strings.js';
+import { now } from './clock.js';
 
 const clock = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' });
 const dayMonth = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' });
@@ -17,12 +18,12 @@ export const dayKey = (ms) => new Date(ms).toDateString();
 
 /** `Today`, `Yesterday`, a weekday, or a full date. */
 export function dayName(ms) {
-  const now = new Date();
-  if (dayKey(ms) === dayKey(now.getTime())) return t('time.today');
-  const yesterday = new Date(now);
-  yesterday.setDate(now.getDate() - 1);
+  const today = new Date(now());
+  if (dayKey(ms) === dayKey(today.getTime())) return t('time.today');
+  const yesterday = new Date(today);
+  yesterday.setDate(today.getDate() - 1);
   if (dayKey(ms) === dayKey(yesterday.getTime())) return t('time.yesterday');
-  return new Date(ms).getFullYear() === now.getFullYear() ? dayMonth.format(ms) : dayYear.format(ms);
+  return new Date(ms).getFullYear() === today.getFullYear() ? dayMonth.format(ms) : dayYear.format(ms);
 }
 
 /** `now`, `5 min`, `14:05`, `3 Nov`: short enough for a list. */
@@ -32,10 +33,10 @@ export const ago = (ms) => since(ms, 'time.minutes');
 export const startedAgo = (ms) => since(ms, 'time.minutesAgo');
 
 function since(ms, minutes) {
-  const seconds = (Date.now() - ms) / 1000;
+  const seconds = (now() - ms) / 1000;
   if (seconds < 60) return t('time.now');
   if (seconds < 3600) return t(minutes, { n: Math.floor(seconds / 60) });
-  if (dayKey(ms) === dayKey(Date.now())) return timeOfDay(ms);
+  if (dayKey(ms) === dayKey(now())) return timeOfDay(ms);
   return short.format(ms);
 }
 
@@ -56,7 +57,7 @@ export function duration(ms) {
 /** How long an execution ran, or has been running. */
 export function executionDuration(execution) {
   if (!execution.started_at) return null;
-  return (execution.completed_at ?? Date.now()) - execution.started_at;
+  return Math.max(0, (execution.completed_at ?? now()) - execution.started_at);
 }
 
 /** `812 B`, `1.4 MB` */
@@ -123,11 +124,11 @@ const weekday = new Intl.DateTimeFormat(locale, { weekday: 'long' });
 
 /** When something will be: `in 5 minutes`, `today, 14:05`, `tomorrow, 09:00`, `Monday, 09:00`, `3 Nov, 09:00`. */
 export function until(ms) {
-  const seconds = (ms - Date.now()) / 1000;
+  const seconds = (ms - now()) / 1000;
   if (seconds < 1) return t('time.due');
   if (seconds < 60) return soon.format(Math.ceil(seconds), 'second');
   if (seconds < 3600) return soon.format(Math.round(seconds / 60), 'minute');
-  const day = new Date();
+  const day = new Date(now());
   const time = timeOfDay(ms);
   if (dayKey(ms) === dayKey(day.getTime())) return t('time.onDay', { day: t('time.today'), time });
   day.setDate(day.getDate() + 1);
@@ -136,7 +137,7 @@ export function until(ms) {
   return t('time.onDay', { day: (sameYear(ms) ? short : dayYear).format(ms), time });
 }
 
-const sameYear = (ms) => new Date(ms).getFullYear() === new Date().getFullYear();
+const sameYear = (ms) => new Date(ms).getFullYear() === new Date(now()).getFullYear();
 
 /** `Mon, 23 Nov, 09:00` as clocks in that time zone show it. */
 export function timeInZone(ms, timeZone) {

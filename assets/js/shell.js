@@ -100,6 +100,7 @@ export async function startShell(root) {
       offs.forEach((off) => off());
       for (const part of [side, notices, pill]) part.destroy();
       clearStore();
+      navigator.clearAppBadge?.().catch(() => {});
     },
   };
 }

@@ -7,9 +7,10 @@
  */
 import { below } from './base.js';
 import * as api from './api.js';
+import { now } from './clock.js';
 import { plain } from './format.js';
 import { setPref } from './prefs.js';
-import { rescueUnsent } from './unsent.js';
+import { keepFile, rescueUnsent } from './unsent.js';
 import { applyLive, clearLive, forgetFinished, liveOf } from './live.js';
 
 const listeners = new Map();
@@ -107,11 +108,24 @@ export async function loadWorkers() {
 }
 
 async function loadExecutions() {
+  const open = [...store.executions.values()].filter((e) => !isFinal(e.status));
   const lists = await Promise.all(
     ['?limit=100', '?status=running', '?status=pending'].map((q) => api.get(`/api/executions${q}`)),
   );
+  const listed = new Set(lists.flat().map((e) => e.id));
   for (const execution of lists.flat()) putExecution(execution, false);
+  // What ended while nobody listened may be older than the list goes back.
+  await Promise.all(open.filter((e) => !listed.has(e.id)).map((e) => loadEnded(e.id)));
   emit('executions');
+}
+
+async function loadEnded(id) {
+  try {
+    await loadExecution(id);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    store.executions.delete(id);
+  }
 }
 
 /** Asks whether this is a copy that waits for its confirmation. `/readyz` needs no token and may say 503. */
@@ -151,6 +165,7 @@ export function putSession(session) {
 /** Forgets a chat that was deleted, and what was being written in it; what it was still to be told begins another. */
 export function dropSession(id) {
   setPref(`draft.${id}`, null);
+  keepFile(`draft.${id}`, null);
   rescueUnsent(id);
   if (store.sessions.delete(id)) emit('sessions');
 }
@@ -332,7 +347,7 @@ function applyStatus(data) {
     queue_position: data.queue_position ?? null,
     worker_id: data.worker_id ?? known?.worker_id ?? null,
     session_id: data.session_id ?? known?.session_id ?? null,
-    created_at: known?.created_at ?? Date.now(),
+    created_at: known?.created_at ?? now(),
   });
   if (data.worker_id) wantedWorkers();
   if (isFinal(data.status)) moveUp();
@@ -372,7 +387,7 @@ function touchSession(id, data, isReply) {
   if (!known) return wantedSessions();
   putSession({
     ...known,
-    updated_at: Math.max(known.updated_at, data.created_at ?? data.ts ?? Date.now()),
+    updated_at: Math.max(known.updated_at, data.created_at ?? data.ts ?? now()),
     unread: (known.unread ?? 0) + (isReply ? 1 : 0),
   });
 }

@@ -5,6 +5,7 @@
  * Order: an answer stands under the message it answers, even when another message was sent meanwhile; what waits in
  * the queue stands last. Ids are UUIDv7, so they sort by time.
  */
+import { now } from './clock.js';
 import { dayKey } from './format.js';
 import { isFinal, openExecutions, store } from './store.js';
 
@@ -16,7 +17,7 @@ export function normalise(raw, role = raw.role ?? 'bee') {
     role,
     content: raw.content ?? '',
     html: raw.html ?? null,
-    ts: raw.ts ?? raw.created_at ?? Date.now(),
+    ts: raw.ts ?? raw.created_at ?? now(),
     author: raw.author ?? null,
     executionId: raw.execution_id ?? null,
     media: raw.media ?? [],

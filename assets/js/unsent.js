@@ -3,6 +3,7 @@
  * the key it had the first time, so that one whose answer was lost, or that two tabs deliver, is said once.
  */
 import { NetworkError } from './api.js';
+import { now } from './clock.js';
 import { getPref, setPref } from './prefs.js';
 
 /** What is older waits for a word of the user's, who may have thought better of it. */
@@ -44,7 +45,7 @@ export function dropUnsent(id, key) {
 }
 
 /** Whether it goes out by itself once the server is there. @param {{ts: number, isRefused?: boolean}} unsent */
-export const isFresh = (unsent) => !unsent.isRefused && Date.now() - unsent.ts < FRESH_MS;
+export const isFresh = (unsent) => !unsent.isRefused && now() - unsent.ts < FRESH_MS;
 
 /** Whether the next try may end otherwise: silence, and a server that is busy, are no refusal. */
 export const isPassing = (error) =>
@@ -52,6 +53,19 @@ export const isPassing = (error) =>
   error.status >= 500 ||
   PASSING_STATUS.has(error.status) ||
   PASSING_CODES.has(error.code);
+
+/** A file that is on the server and waits for its message is part of the draft. @param {string} draftKey */
+export const keepFile = (draftKey, media) => setPref(`file.${draftKey}`, media && JSON.stringify(media));
+
+/** @returns {object|null} */
+export function keptFile(draftKey) {
+  try {
+    const media = JSON.parse(getPref(`file.${draftKey}`, 'null'));
+    return media?.path ? media : null;
+  } catch {
+    return null;
+  }
+}
 
 /** Text that found no chat is where the next one begins, behind what was begun there. */
 export function keepAsDraft(text) {

@@ -13,6 +13,7 @@ mod keyboard;
 mod language;
 mod log;
 mod looks;
+mod odds;
 mod offline;
 mod pages;
 mod palette;

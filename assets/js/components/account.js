@@ -5,6 +5,7 @@ import { icon } from '../icons.js';
 import * as api from '../api.js';
 import { store, loadMe, emit } from '../store.js';
 import { getPref, setPref, setTheme, theme, THEMES } from '../prefs.js';
+import { deleteLeaving } from './chat-actions.js';
 import { openDialog, formDialog } from './dialog.js';
 import { field, showFieldErrors } from './field.js';
 import { toast } from './toast.js';
@@ -118,6 +119,7 @@ export function themeChoice() {
 
 /** Signs out, here and on the server. */
 export async function signOut() {
+  await deleteLeaving();
   await api.logOut().catch(() => {});
   emit('signed-out');
 }

@@ -25,15 +25,23 @@ const tooLarge = (file, most) =>
   toast(t('composer.tooLarge', { name: plain(file.name), most: bytes(most) }), { kind: 'error' });
 
 /**
- * @param {{sessionId: () => Promise<string>, changed: () => void}} options `sessionId` makes the chat if it is a new one
+ * @param {{sessionId: () => Promise<string>, changed: () => void, keep: (media: object|null) => void}} options `sessionId`
+ *   makes the chat if it is a new one; `keep` is told what is on the server and waits for its message
  */
-export function attachment({ sessionId, changed }) {
+export function attachment({ sessionId, changed, keep }) {
   const el = h('div', { class: 'attachments', hidden: true });
   let current = null;
 
-  function clear({ keepUpload = false } = {}) {
+  function remove() {
     if (!current) return;
-    if (!keepUpload) current.abort.abort();
+    keep(null);
+    clear();
+  }
+
+  /** Takes it out of sight; what is on its way goes no further, what has arrived stays. */
+  function clear() {
+    if (!current) return;
+    current.abort.abort();
     if (current.preview) URL.revokeObjectURL(current.preview);
     current = null;
     el.replaceChildren();
@@ -53,29 +61,34 @@ export function attachment({ sessionId, changed }) {
       preview: mediaKind(file.type) === 'image' ? URL.createObjectURL(file) : null,
     };
     current = mine;
+    await send(mine, showChip(file, mine.preview));
+  }
+
+  /** @returns {HTMLElement} the place for how far it is */
+  function showChip({ name, size }, picture) {
     const state = h('span', { class: 'chip-state' });
     el.replaceChildren(
       h(
         'div',
         { class: 'chip' },
-        mine.preview ? h('img', { src: mine.preview, alt: '' }) : icon('file'),
-        h('span', { class: 'chip-name' }, plain(file.name)),
-        h('span', { class: 'small muted' }, bytes(file.size)),
+        picture ? h('img', { src: picture, alt: '' }) : icon('file'),
+        h('span', { class: 'chip-name' }, plain(name)),
+        h('span', { class: 'small muted' }, bytes(size)),
         state,
         h(
           'button',
           {
             class: 'icon-button small',
             type: 'button',
-            aria: { label: t('composer.removeFile', { name: file.name }) },
-            on: { click: () => clear() },
+            aria: { label: t('composer.removeFile', { name }) },
+            on: { click: remove },
           },
           icon('close'),
         ),
       ),
     );
     el.hidden = false;
-    await send(mine, state);
+    return state;
   }
 
   async function send(mine, state) {
@@ -99,6 +112,7 @@ export function attachment({ sessionId, changed }) {
           progress.value = f;
         },
       });
+      keep(mine.media);
       replace(state);
       changed();
     } catch (error) {
@@ -124,14 +138,19 @@ export function attachment({ sessionId, changed }) {
   return {
     el,
     take,
+    /** Shows one that was uploaded before. */
+    putBack(media) {
+      current = { file: null, media, abort: new AbortController(), preview: null };
+      showChip(media, mediaKind(media.content_type) === 'image' ? media.url : null);
+    },
     /** Takes the uploaded file out, to be sent. */
     release() {
       const media = current?.media ?? null;
-      clear({ keepUpload: true });
+      remove();
       return media;
     },
     isEmpty: () => current === null,
     isReady: () => current?.media !== null && current !== null,
-    destroy: () => clear(),
+    destroy: clear,
   };
 }

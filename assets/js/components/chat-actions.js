@@ -153,7 +153,7 @@ function deleteChat(session, left) {
   });
 }
 
-// Nobody can take it back in a page that is left.
-addEventListener('pagehide', () => {
-  for (const goOn of [...leaving.values()]) goOn({ keepalive: true });
-});
+/** Deletes at once what could still be had back: nobody can take it back who has left, or signed out. */
+export const deleteLeaving = (options) => Promise.all([...leaving.values()].map((goOn) => goOn(options)));
+
+addEventListener('pagehide', () => deleteLeaving({ keepalive: true }));

@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 import { t } from '../strings.js';
 import { icon } from '../icons.js';
 import { getPref, setPref } from '../prefs.js';
-import { keepAsDraft } from '../unsent.js';
+import { keepAsDraft, keepFile, keptFile } from '../unsent.js';
 import { mentions } from './mention.js';
 import { attachment } from './attachment.js';
 import { toast } from './toast.js';
@@ -65,7 +65,7 @@ export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, drop
     },
     icon('attach'),
   );
-  const attached = attachment({ sessionId, changed: refresh });
+  const attached = attachment({ sessionId, changed: refresh, keep: (media) => keepFile(key, media) });
   const names = mentions(input);
   const el = h(
     'div',
@@ -173,6 +173,8 @@ export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, drop
   });
 
   input.value = getPref(key, '');
+  const file = keptFile(key);
+  if (file) attached.putBack(file);
   refresh();
   requestAnimationFrame(autosize);
 
@@ -197,6 +199,7 @@ export function composer({ draftKey, sessionId, onSend, onStop, onEditLast, drop
     saveDraft() {
       keepAsDraft(input.value);
       setPref(key, null);
+      keepFile(key, null);
     },
     /** Shows or hides the stop button. @param {null|'running'|'stopping'} state */
     setStop(state) {

@@ -20,6 +20,7 @@ import { reconnectStream } from '../stream.js';
 import { transcript } from '../transcript.js';
 import { rowWindow } from '../row-window.js';
 import { dropDraft, dropUnsent, isFresh, isPassing, keepAsDraft, keepUnsent, rescueUnsent, unsentOf } from '../unsent.js';
+import { now } from '../clock.js';
 import { dayName, title as titleOf } from '../format.js';
 import { navigate, renamePath } from '../router.js';
 import { composer as makeComposer } from '../components/composer.js';
@@ -303,7 +304,7 @@ export function chatPage(params, query) {
 
   async function post({ content, media, replaces }) {
     const key = randomKey();
-    putOutgoing({ key, content, media, replaces, ts: Date.now() }, 'sending');
+    putOutgoing({ key, content, media, replaces, ts: now() }, 'sending');
     drawn.toEnd();
     render();
     requestAnimationFrame(() => scroll.toBottom());
@@ -477,6 +478,11 @@ export function chatPage(params, query) {
     );
   }
 
+  /** Unless it is at the way back from what was just done. */
+  function takeFocus() {
+    if (!document.activeElement?.closest('.toast')) composer.focus();
+  }
+
   function onKey(event) {
     if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open], .menu')) return;
     if (openExecutions(id).length === 0) return;
@@ -512,7 +518,7 @@ export function chatPage(params, query) {
   renderHead();
   render();
   if (id) load();
-  if (!matchMedia('(pointer: coarse)').matches) requestAnimationFrame(composer.focus);
+  if (!matchMedia('(pointer: coarse)').matches) requestAnimationFrame(takeFocus);
 
   return {
     el,

@@ -2,6 +2,7 @@
 import { h } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
+import { now } from '../clock.js';
 import { localInput, title as titleOf } from '../format.js';
 import { store, randomKey, sessionsByTime } from '../store.js';
 import { choices } from '../components/choices.js';
@@ -58,8 +59,8 @@ export function taskDialog(task, onSaved) {
     'div',
     { class: 'row' },
     [
-      ['tasks.in10min', () => Date.now() + 10 * MINUTE_MS],
-      ['tasks.in1h', () => Date.now() + 60 * MINUTE_MS],
+      ['tasks.in10min', () => now() + 10 * MINUTE_MS],
+      ['tasks.in1h', () => now() + 60 * MINUTE_MS],
       ['tasks.tomorrow', tomorrowAtNine],
     ].map(([label, when]) =>
       h(
@@ -158,7 +159,7 @@ export function taskDialog(task, onSaved) {
 }
 
 function nextHour() {
-  const date = new Date(Date.now() + 60 * MINUTE_MS);
+  const date = new Date(now() + 60 * MINUTE_MS);
   date.setMinutes(0, 0, 0);
   return date.getTime();
 }

@@ -1,5 +1,6 @@
 /** A first message to a worker or the bee, in a chat of its own. */
 import { t } from '../strings.js';
+import { now } from '../clock.js';
 import * as api from '../api.js';
 import { navigate } from '../router.js';
 import { putExecution, putSession, randomKey } from '../store.js';
@@ -19,7 +20,7 @@ export async function tryAgent(workerId, name) {
     session_id: chat.id,
     message_id: queued.id,
     status: 'pending',
-    created_at: Date.now(),
+    created_at: now(),
   });
   navigate(`/chats/${chat.id}`);
 }

@@ -2,6 +2,7 @@
 import { h, replace, slot } from '../dom.js';
 import { t } from '../strings.js';
 import * as api from '../api.js';
+import { now } from '../clock.js';
 import { compact, count, duration, money } from '../format.js';
 import { isFinal, on, workerName } from '../store.js';
 import { columnChart, rowBar } from '../components/chart.js';
@@ -63,7 +64,7 @@ export function usagePage() {
   replace(body, h('p', { class: 'muted', role: 'status' }, t('common.loading')));
 
   async function load() {
-    const since = Date.now() - (period - 1) * DAY_MS;
+    const since = now() - (period - 1) * DAY_MS;
     try {
       const [overview, days, workers, models] = await Promise.all([
         api.get('/api/stats/overview'),
@@ -175,9 +176,9 @@ const runsHead = () => [
 function dayBlock(rows, period, measure) {
   const { of, words } = MEASURES[measure];
   const byDay = new Map(rows.map((row) => [row.day, row]));
-  const now = Date.now();
+  const today = now();
   const columns = Array.from({ length: period }, (_, i) => {
-    const day = dayOf(now - (period - 1 - i) * DAY_MS);
+    const day = dayOf(today - (period - 1 - i) * DAY_MS);
     const value = byDay.has(day) ? of(byDay.get(day)) : 0;
     return { label: dayWords(day), value, title: `${dayWords(day)}: ${words(value)}` };
   });

@@ -4,6 +4,7 @@ import { t } from '../../strings.js';
 import { icon } from '../../icons.js';
 import * as api from '../../api.js';
 import { BASE } from '../../base.js';
+import { now } from '../../clock.js';
 import { fullTime, startedAgo, until } from '../../format.js';
 import { randomKey } from '../../store.js';
 import { confirmDialog, formDialog, openDialog } from '../../components/dialog.js';
@@ -36,7 +37,7 @@ export function keysSection() {
 }
 
 function keyRow(key, reload) {
-  const isOver = key.expires_at !== null && key.expires_at <= Date.now();
+  const isOver = key.expires_at !== null && key.expires_at <= now();
   const revoke = () =>
     confirmDialog({
       title: t('settings.revokeTitle', { name: key.name }),
@@ -134,7 +135,7 @@ function createDialog(onMade) {
       const body = {
         name: name.input.value.trim(),
         scopes: [scopes.querySelector('input:checked').value],
-        expires_at: days ? Date.now() + days * DAY_MS : null,
+        expires_at: days ? now() + days * DAY_MS : null,
       };
       try {
         made = await api.postOnce('/api/tokens', body, randomKey());
