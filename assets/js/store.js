@@ -185,6 +185,7 @@ export function dropWorker(id) {
 export function putExecution(execution, tell = true) {
   store.executions.set(execution.id, { ...store.executions.get(execution.id), ...execution });
   if (isFinal(execution.status)) store.stopping.delete(execution.id);
+  else if (execution.stopping) store.stopping.add(execution.id);
   if (store.executions.size > EXECUTIONS_KNOWN_MAX) trimExecutions();
   if (execution.result) keepResult(execution.id);
   if (tell) emit('executions', execution.id);

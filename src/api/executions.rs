@@ -42,6 +42,8 @@ pub(super) struct ExecutionView {
     status: ExecutionStatus,
     /// Whether it runs and waits for the user's permission.
     waiting: bool,
+    /// Whether it runs and was told to stop.
+    stopping: bool,
     /// The final text; a long one is cut, the reply has all of it.
     result: Option<String>,
     /// Why it failed: a stable word, then a sentence.
@@ -78,6 +80,7 @@ pub(super) fn view(
     let stored = view_stored(execution);
     Ok(ExecutionView {
         waiting: permissions::is_waiting(tx, id)?,
+        stopping: app.supervisor.is_stopping(id),
         task_id: tasks::of_execution(tx, id)?,
         pid: app.supervisor.pid(id),
         log_path: stored.log_path.filter(|_| !is_log_gone),
@@ -98,6 +101,7 @@ fn view_stored(execution: Execution) -> ExecutionView {
         trigger_input: execution.trigger_input,
         status: execution.status,
         waiting: false,
+        stopping: false,
         result: execution.result,
         error: execution.error,
         routing: execution.routing,

@@ -218,6 +218,13 @@ impl Supervisor {
             .and_then(|entry| entry.pid.as_ref().and_then(|pid| *pid.borrow()))
     }
 
+    /// Whether an execution runs and was told to stop.
+    pub fn is_stopping(&self, id: ExecutionId) -> bool {
+        self.running()
+            .get(&id)
+            .is_some_and(|entry| entry.stop.borrow().is_some())
+    }
+
     /// Takes an execution out of the queue, or tells it to stop.
     pub async fn cancel(&self, id: ExecutionId) -> Result<Cancelled, SubmitError> {
         // One that was taken from the queue and is not on disk as running is asked of the journal: on a full disk its

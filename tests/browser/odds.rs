@@ -190,3 +190,32 @@ async fn what_ended_while_the_tab_slept_is_not_running() {
     browser.until(&format!("!{dot}")).await;
     server.stop().await;
 }
+
+/// What was told to stop is shown as stopping until it has stopped, also after a reload.
+#[tokio::test]
+async fn what_is_stopping_is_so_after_a_reload() {
+    let server = TestServer::with(&format!("[limits]\nstop_grace_s = 15\n{}", settings())).await;
+    let browser = Browser::signed_in(&server).await;
+    let user = someone(&server).await;
+    let (_, chat) = user.chat_with_engine("Ada", "fake").await;
+    browser
+        .go(&format!("http://{}/chats/{chat}", server.address))
+        .await;
+    // It does not listen, and is killed after some seconds.
+    browser.say("stubborn").await;
+    replied(&browser, "stubborn").await;
+    browser.click(".stop-button").await;
+    let is_stopping = "document.querySelector('.stop-button').disabled && document.querySelector('.reply-stage').textContent.includes('Stopping')";
+    browser.until(is_stopping).await;
+    browser.reload().await;
+    browser
+        .until("document.querySelector('.reply-stage')?.textContent")
+        .await;
+    assert_eq!(browser.read(is_stopping).await, true);
+    browser
+        .until("document.querySelector('.outcome-cancelled')")
+        .await;
+    is_idle(&browser).await;
+    browser.has_no_complaints().await;
+    server.stop().await;
+}

@@ -37,7 +37,7 @@ async fn an_execution_tells_everything_as_documented() {
         masked(&execution, &server.data),
         json!({
             "id": "<id>", "worker_id": "<id>", "worker_name": "Ada", "session_id": "<id>", "message_id": "<id>",
-            "task_id": null, "trigger_input": "say hello", "status": "completed", "waiting": false, "result": "hello\n", "error": null,
+            "task_id": null, "trigger_input": "say hello", "status": "completed", "waiting": false, "stopping": false, "result": "hello\n", "error": null,
             "routing": execution["routing"], "engine": "fake", "model": null, "engine_session_id": null, "pid": null,
             "log_path": execution["log_path"].as_str().unwrap().replace(&id_of(&execution), "<id>"),
             "log_bytes": 6, "usage": { "input_tokens": null, "output_tokens": null, "cost_usd": null },
