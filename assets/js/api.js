@@ -3,6 +3,7 @@
  * Knows no pages and no nouns.
  */
 import { below } from './base.js';
+import { channel } from './channel.js';
 import { heard } from './clock.js';
 
 /** An answer that is not 2xx, as API.md describes it. */
@@ -42,10 +43,10 @@ let refreshing = null;
 const signedOutListeners = new Set();
 const answeredListeners = new Set();
 // Signing out is meant for the browser, not for one tab: the others would show chats for as long as their token lives.
-const otherTabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.session') : null;
+const otherTabs = channel('session');
 if (otherTabs) otherTabs.onmessage = sessionEnded;
 // Tabs that were loaded before an upgrade take any word of the other for the end.
-const signIns = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.signed-in') : null;
+const signIns = channel('signed-in');
 
 /** Calls `fn` when another tab signs in. */
 export function onSignedInElsewhere(fn) {

@@ -3,6 +3,7 @@
  * tools answer. Topic of the store: `memory`.
  */
 import * as api from './api.js';
+import { channel } from './channel.js';
 import { emit, on } from './store.js';
 
 const PAGE_ROWS = 1000;
@@ -12,7 +13,7 @@ const LOOK_AFTER_MS = 400;
 const entries = new Map();
 const keyOf = ({ scope, key }) => `${scope}\n${key}`;
 const pathOf = ({ scope, key }) => `/api/memory/${encodeURIComponent(scope)}/${encodeURIComponent(key)}`;
-const otherTabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel('skep.memory') : null;
+const otherTabs = channel('memory');
 
 /** The entries of a scope, last changed first. */
 export const entriesOf = (scope) =>

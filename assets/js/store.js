@@ -7,6 +7,7 @@
  */
 import { below } from './base.js';
 import * as api from './api.js';
+import { channel } from './channel.js';
 import { now } from './clock.js';
 import { plain } from './format.js';
 import { setPref } from './prefs.js';
@@ -273,12 +274,17 @@ export function workerName(workerId, fallback) {
   return workerId ? (store.workers.get(workerId)?.name ?? plain(fallback) ?? null) : null;
 }
 
+// That a run was told to stop is no event: the other tabs ask what it does now.
+const stops = channel('stops');
+if (stops) stops.onmessage = ({ data: id }) => store.executions.has(id) && loadExecution(id).catch(() => {});
+
 /** Asks an execution to end; it is shown as stopping until the server says that it has. */
 export async function stopExecution(id) {
   store.stopping.add(id);
   emit('executions', id);
   try {
     await api.post(`/api/executions/${encodeURIComponent(id)}/cancel`);
+    stops?.postMessage(id);
   } catch (error) {
     store.stopping.delete(id);
     emit('executions', id);

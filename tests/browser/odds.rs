@@ -193,7 +193,7 @@ async fn what_ended_while_the_tab_slept_is_not_running() {
 
 /// What was told to stop is shown as stopping until it has stopped, also after a reload.
 #[tokio::test]
-async fn what_is_stopping_is_so_after_a_reload() {
+async fn what_is_stopping_is_so_in_every_tab_and_after_a_reload() {
     let server = TestServer::with(&format!("[limits]\nstop_grace_s = 15\n{}", settings())).await;
     let browser = Browser::signed_in(&server).await;
     let user = someone(&server).await;
@@ -204,8 +204,14 @@ async fn what_is_stopping_is_so_after_a_reload() {
     // It does not listen, and is killed after some seconds.
     browser.say("stubborn").await;
     replied(&browser, "stubborn").await;
+    let first = browser.tab().await;
+    let second = browser.open_tab(&browser.url().await).await;
+    replied(&browser, "stubborn").await;
+    browser.switch_to(&first).await;
     browser.click(".stop-button").await;
     let is_stopping = "document.querySelector('.stop-button').disabled && document.querySelector('.reply-stage').textContent.includes('Stopping')";
+    browser.until(is_stopping).await;
+    browser.switch_to(&second).await;
     browser.until(is_stopping).await;
     browser.reload().await;
     browser
