@@ -68,6 +68,9 @@ const WITHHELD: [&str; 2] = [".ssh", ".gnupg"];
 /// Variables that name certificates.
 const CERTIFICATES: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 
+/// Stands for any file of a directory of `PATH`.
+const ANY_FILE: &str = "*";
+
 /// Programs and directories of `PATH` whose installations are remembered.
 const INSTALLATIONS_MAX: usize = 256;
 
@@ -173,7 +176,9 @@ impl Policy {
         if let Some(env) = needs.env {
             let path = env.get("PATH").map(String::as_str).unwrap_or_default();
             for directory in std::env::split_paths(path).filter(|path| path.is_absolute()) {
-                lists.read.extend(self.installation(&directory.join("*")));
+                lists
+                    .read
+                    .extend(self.installation(&directory.join(ANY_FILE)));
             }
             for name in CERTIFICATES {
                 if let Some(path) = env.get(name) {
@@ -323,10 +328,13 @@ impl Policy {
     }
 }
 
-/// Of the file, or where there is none, of its directory.
+/// Of what the installation was found by: the file, or the directory that all of its files stand for.
 fn stamp(file: &Path) -> Option<Stamp> {
-    let there = fs::metadata(file).or_else(|error| file.parent().map_or(Err(error), fs::metadata));
-    let there = there.ok()?;
+    let found_by = match file.file_name().is_some_and(|name| name == ANY_FILE) {
+        true => file.parent()?,
+        false => file,
+    };
+    let there = fs::metadata(found_by).ok()?;
     Some((there.dev(), there.ino(), there.mtime(), there.mtime_nsec()))
 }
 
