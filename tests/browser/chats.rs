@@ -110,9 +110,7 @@ async fn a_deleted_chat_is_had_back_or_gone_with_the_page() {
     browser.click_text(ITEM, "Delete").await;
     listed(&browser, "").await;
     let mut events = user.events("/api/stream", None).await;
-    browser
-        .go(&format!("http://{}/workers", server.address))
-        .await;
+    browser.open(&server, "/workers").await;
     events
         .find(|event| event.is("deleted") && event.data["session_id"] == id.as_str())
         .await;

@@ -8,7 +8,7 @@ use crate::support::engine::settings;
 use crate::support::server::{PASSWORD, Setup};
 use crate::support::{Method, TestServer, User};
 use crate::webdriver::Browser;
-use crate::{filled, is_idle, replied};
+use crate::{filled, is_idle, replied, replies};
 
 /// What the user said, as it is shown.
 const SAID: &str =
@@ -34,14 +34,10 @@ async fn a_message_is_said_differently_and_both_tabs_show_it() {
         browser.say(said).await;
         is_idle(&browser).await;
     }
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 3")
-        .await;
+    replies(&browser, 3).await;
     let first = browser.tab().await;
     let second = browser.open_tab(&browser.url().await).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 3")
-        .await;
+    replies(&browser, 3).await;
 
     browser.switch_to(&first).await;
     let edit = "[...document.querySelectorAll('.message-user')][1].querySelector('[aria-label^=Edit]').click()";
@@ -62,15 +58,11 @@ async fn a_message_is_said_differently_and_both_tabs_show_it() {
         .await;
     let now = format!("({SAID}) === 'help|which workers are there?'");
     browser.until(&now).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 2")
-        .await;
+    replies(&browser, 2).await;
     is_idle(&browser).await;
     browser.switch_to(&second).await;
     browser.until(&now).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 2")
-        .await;
+    replies(&browser, 2).await;
     browser.reload().await;
     browser.until(&now).await;
     browser.has_no_complaints().await;
@@ -139,9 +131,7 @@ async fn a_change_is_shown_line_by_line_and_code_is_coloured_and_wraps() {
     let browser = Browser::signed_in(&server).await;
     let user = someone(&server).await;
     let (_, chat) = user.chat_with_engine("Ada", "fake-events").await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser.say("change").await;
     browser.click(".tool summary").await;
     browser
@@ -183,9 +173,7 @@ async fn a_long_chat_opens_at_its_end_and_is_read_to_its_start() {
     let chat = filled::chat(&data, MESSAGES).await;
     let server = Setup::default().start_on(&home, &data).await;
     let browser = Browser::signed_in(&server).await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     let last = format!("question {}", MESSAGES / 2 - 1);
     browser.until(&format!("({SAID}).endsWith({last:?})")).await;
     browser
@@ -217,10 +205,7 @@ async fn a_long_chat_opens_at_its_end_and_is_read_to_its_start() {
         .as_str()
         .unwrap();
     browser
-        .go(&format!(
-            "http://{}/chats/{chat}#m={wanted}",
-            server.address
-        ))
+        .open(&server, &format!("/chats/{chat}#m={wanted}"))
         .await;
     browser
         .until(

@@ -70,7 +70,7 @@ async fn the_documentation_is_searched_opened_and_copied_from() {
 async fn the_documentation_is_light_and_dark_within_its_policy() {
     let server = TestServer::start().await;
     let browser = Browser::start().await;
-    browser.go(&format!("http://{}/docs", server.address)).await;
+    browser.open(&server, "/docs").await;
     let mut seen = Vec::new();
     for theme in ["light", "dark"] {
         browser

@@ -113,7 +113,7 @@ async fn first_load(server: &TestServer, browser: &Browser) {
                     .devtools("Network.clearBrowserCache", json!({}))
                     .await;
             }
-            browser.go(&format!("http://{}/", server.address)).await;
+            browser.open(server, "/").await;
             browser.until("window.readyAt").await;
             ready.push(browser.read("window.readyAt").await.as_f64().unwrap());
             if !kept {
@@ -149,7 +149,7 @@ async fn long_chat(server: &TestServer, browser: &Browser, chat: &str) {
     let (mut shown, mut busy, mut longest) = (Vec::new(), Vec::new(), Vec::new());
     let last = format!("question {}", MESSAGES / 2 - 1);
     for _ in 0..ROUNDS {
-        browser.go(&format!("http://{}/", server.address)).await;
+        browser.open(server, "/").await;
         browser
             .until(&format!(
                 "document.querySelector('.sidebar a[href=\"/chats/{chat}\"]')"
@@ -210,7 +210,7 @@ async fn reply(browser: &Browser, worker: &str) {
 async fn streaming(server: &TestServer, browser: &Browser, worker: &str) {
     let (mut busy, mut longest, mut took) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPLIES {
-        browser.go(&format!("http://{}/", server.address)).await;
+        browser.open(server, "/").await;
         browser
             .until("document.querySelector('.composer-input')")
             .await;

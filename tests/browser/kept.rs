@@ -3,7 +3,7 @@
 use crate::support::TestServer;
 use crate::support::engine::settings;
 use crate::webdriver::Browser;
-use crate::{is_idle, replied};
+use crate::{is_idle, replied, replies};
 
 const ESCAPE: &str = "\u{e00c}";
 const SAID: &str =
@@ -17,9 +17,7 @@ async fn what_found_no_server_goes_out_once_there_is_one() {
     let server = TestServer::start().await;
     let browser = Browser::signed_in(&server).await;
     browser.say("help").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     is_idle(&browser).await;
     let away = server.kill().await;
     for said in ["count to 3", "count to 4"] {
@@ -40,9 +38,7 @@ async fn what_found_no_server_goes_out_once_there_is_one() {
     is_idle(&browser).await;
     // Nothing of them is left to be said again.
     browser.reload().await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 3")
-        .await;
+    replies(&browser, 3).await;
     let left = "Object.keys(localStorage).filter((key) => key.includes('unsent')).length";
     assert_eq!(browser.read(left).await, 0);
     browser.complains_only_about(&["net::ERR_"]).await;
@@ -99,9 +95,7 @@ async fn what_could_not_begin_a_chat_is_the_next_draft() {
     replied(&browser, "1 2 3").await;
     is_idle(&browser).await;
     browser.reload().await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     assert_eq!(
         browser
             .read("document.querySelector('.composer-input').value")
@@ -119,9 +113,7 @@ async fn what_is_put_off_goes_out_and_what_has_no_chat_is_not_lost() {
     let browser = Browser::signed_in(&server).await;
     let user = crate::conversation::someone(&server).await;
     let chat = user.chat().await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     for said in ["count to 2", "count to 3", "count to 4"] {
         browser.say(said).await;
     }
@@ -249,9 +241,7 @@ async fn what_waits_moves_up_when_one_before_it_is_taken_out() {
     let browser = Browser::signed_in(&server).await;
     let user = crate::conversation::someone(&server).await;
     let (worker, chat) = user.chat_with_engine("Ada", "fake").await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser.say("wait here").await;
     replied(&browser, "waiting here").await;
     browser.say("say two").await;
@@ -287,9 +277,7 @@ async fn a_message_that_is_cut_for_its_title_is_sent() {
     );
     browser.read(&put.replace("\\u{1f41d}", "\u{1f41d}")).await;
     browser.click(".send-button").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     is_idle(&browser).await;
     browser
         .until("/^help 🐝+…/u.test(document.querySelector('.sidebar a[href^=\"/chats/\"]').textContent)")
@@ -378,9 +366,7 @@ async fn a_draft_outlives_the_chat_that_is_deleted_under_it() {
     let browser = Browser::signed_in(&server).await;
     let user = crate::conversation::someone(&server).await;
     let chat = user.chat().await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser.type_into(".composer-input", "half a thought").await;
     let path = format!("/api/local/sessions/{chat}");
     user.delete(&path).await.expect(200);

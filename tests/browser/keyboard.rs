@@ -28,9 +28,7 @@ async fn a_worker_is_made_talked_to_and_renamed_without_a_mouse() {
     let server = TestServer::start().await;
     let browser = Browser::signed_in(&server).await;
     // The first thing leads past what is the same on every page.
-    browser
-        .go(&format!("http://{}/executions", server.address))
-        .await;
+    browser.open(&server, "/executions").await;
     browser.until("document.querySelector('.page-head')").await;
     tab_to(&browser, ".skip-link").await;
     tab_to(&browser, "a[href='/workers']").await;

@@ -20,20 +20,14 @@ async fn choose(browser: &Browser, value: &str, is_shown: &str) {
 async fn the_console_speaks_the_language_that_was_chosen() {
     let server = TestServer::start().await;
     let browser = Browser::signed_in(&server).await;
-    browser
-        .go(&format!("http://{}/settings/look", server.address))
-        .await;
+    browser.open(&server, "/settings/look").await;
     let is_chinese = "document.documentElement.lang === 'zh' && document.querySelector('.side-nav')?.textContent.includes('设置')";
     choose(&browser, "zh", is_chinese).await;
-    browser
-        .go(&format!("http://{}/tasks", server.address))
-        .await;
+    browser.open(&server, "/tasks").await;
     browser
         .until("document.querySelector('.empty')?.textContent.includes('还没有自动开始的事')")
         .await;
-    browser
-        .go(&format!("http://{}/settings/look", server.address))
-        .await;
+    browser.open(&server, "/settings/look").await;
     let is_english = "document.documentElement.lang === 'en' && document.querySelector('.side-nav')?.textContent.includes('Settings')";
     choose(&browser, "", is_english).await;
     browser.has_no_complaints().await;

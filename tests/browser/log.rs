@@ -22,7 +22,7 @@ async fn a_log_of_a_hundred_megabytes_is_walked_and_searched() {
     let bytes = user.execution(&execution).await["log_bytes"].as_u64();
     assert!(bytes >= Some(100_000_000), "{bytes:?}");
     browser
-        .go(&format!("http://{}/executions/{execution}", server.address))
+        .open(&server, &format!("/executions/{execution}"))
         .await;
 
     // It opens at its end, in colour, with little of it in the page.
@@ -113,7 +113,7 @@ async fn a_running_log_is_paused_and_followed_again() {
     let execution = user.send(&chat, "trickle").await;
     user.printed(&execution, "line").await;
     browser
-        .go(&format!("http://{}/executions/{execution}", server.address))
+        .open(&server, &format!("/executions/{execution}"))
         .await;
     browser
         .until("document.querySelectorAll('.log-line').length > 60")

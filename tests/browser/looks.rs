@@ -24,9 +24,7 @@ async fn a_notice_in_a_dialog_covers_no_control() {
     let browser = Browser::signed_in(&server).await;
     for pixels in [360, 768, 1440] {
         width(&browser, pixels).await;
-        browser
-            .go(&format!("http://{}/memory", server.address))
-            .await;
+        browser.open(&server, "/memory").await;
         browser.click(".empty .button.primary").await;
         browser.type_into("dialog input[name=key]", "tea").await;
         browser.press(&ESCAPE.to_string()).await;
@@ -111,9 +109,7 @@ async fn a_command_that_waits_for_an_answer_is_said_once() {
     let chat = user.chat_with(&ada).await;
     user.send(&chat, "Do it.").await;
     let browser = Browser::signed_in(&server).await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser
         .until("document.querySelector('.permission[data-state=waiting]')")
         .await;
@@ -137,9 +133,7 @@ async fn a_paused_task_says_so_on_the_phone_and_not_when_it_is_next() {
     user.post(&pause, &json!({})).await.expect(200);
     let browser = Browser::signed_in(&server).await;
     width(&browser, 360).await;
-    browser
-        .go(&format!("http://{}/tasks", server.address))
-        .await;
+    browser.open(&server, "/tasks").await;
     browser
         .until("document.querySelector('.tasks-table .badge-paused')?.offsetParent")
         .await;
@@ -165,9 +159,7 @@ async fn a_block_of_code_names_its_file() {
         .await;
     user.ended(&execution).await;
     let browser = Browser::signed_in(&server).await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser
         .until("document.querySelectorAll('.code-block .c-keyword').length === 2")
         .await;

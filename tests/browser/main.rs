@@ -43,6 +43,15 @@ async fn replied(browser: &Browser, text: &str) {
         .await;
 }
 
+/// Waits until so many replies are shown, ended or not.
+async fn replies(browser: &Browser, count: usize) {
+    browser
+        .until(&format!(
+            "document.querySelectorAll('.message-reply').length === {count}"
+        ))
+        .await;
+}
+
 async fn is_idle(browser: &Browser) {
     browser
         .until("document.querySelector('.stop-button')?.hidden")
@@ -136,9 +145,7 @@ async fn the_stop_button_stops_and_the_text_stays() {
         "{text}"
     );
     browser.say("help").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 2")
-        .await;
+    replies(&browser, 2).await;
     is_idle(&browser).await;
     browser.has_no_complaints().await;
 }
@@ -200,7 +207,7 @@ async fn the_bee_answers_for_a_worker_whose_engine_is_missing() {
     let server = TestServer::with(&settings()).await;
     server.log_in().await.worker("Ada", "missing").await;
     let browser = Browser::start().await;
-    browser.go(&format!("http://{}/", server.address)).await;
+    browser.open(&server, "/").await;
     browser.enter_password().await;
     browser.say("@Ada help").await;
     // How long it ran is known with the rest of its row: from then on nothing is drawn again.
@@ -226,15 +233,11 @@ async fn a_restart_with_the_page_open_loses_nothing() {
     let server = TestServer::start().await;
     let browser = Browser::signed_in(&server).await;
     browser.say("help").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     is_idle(&browser).await;
     browser.say("count to 100 slowly").await;
     // The reply before it holds a 10 too.
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 2")
-        .await;
+    replies(&browser, 2).await;
     replied(&browser, "10").await;
     let server = server.kill().await.start_at_same_address().await;
     browser
@@ -247,9 +250,7 @@ async fn a_restart_with_the_page_open_loses_nothing() {
         "the text it had: {text}"
     );
     browser.say("help").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 3")
-        .await;
+    replies(&browser, 3).await;
     is_idle(&browser).await;
     assert_eq!(
         browser
@@ -308,9 +309,7 @@ async fn a_file_is_attached_and_shown() {
     browser
         .until("document.querySelector('.message-user .media-image img')?.naturalWidth === 1")
         .await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     is_idle(&browser).await;
     browser.reload().await;
     browser
@@ -392,9 +391,7 @@ async fn what_a_worker_says_never_runs() {
             .json()
     });
     let (_, chat) = user.chat_with_engine("Ada", "fake").await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser
         .until("document.querySelector('.composer-input')")
         .await;
@@ -406,9 +403,7 @@ async fn what_a_worker_says_never_runs() {
         let execution = user.send(&chat, hostile).await;
         user.ended(&execution).await;
     }
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 3")
-        .await;
+    replies(&browser, 3).await;
     assert_eq!(
         browser.read("window.pwned ?? null").await,
         serde_json::Value::Null

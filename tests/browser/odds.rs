@@ -8,7 +8,7 @@ use crate::conversation::someone;
 use crate::support::engine::settings;
 use crate::support::{PATIENCE, TestServer};
 use crate::webdriver::Browser;
-use crate::{attach, is_idle, replied};
+use crate::{attach, is_idle, replied, replies};
 
 const HEAD_MENU: &str = ".page-head [aria-haspopup=menu]";
 const ITEM: &str = ".menu [role=menuitem]";
@@ -31,9 +31,7 @@ async fn a_wrong_clock_of_the_browsers_makes_no_wrong_times() {
         );
         let command = "Page.addScriptToEvaluateOnNewDocument";
         let added = browser.devtools(command, json!({ "source": clock })).await;
-        browser
-            .go(&format!("http://{}/executions", server.address))
-            .await;
+        browser.open(&server, "/executions").await;
         let ran =
             "/^[0-9.]+ (ms|s|min)/.test(document.querySelector('td.col-duration')?.textContent)";
         browser.until(ran).await;
@@ -57,9 +55,7 @@ async fn a_chat_is_printed_to_its_end() {
     let user = someone(&server).await;
     let (_, chat) = user.chat_with_engine("Ada", "fake").await;
     user.ask(&chat, "lines 200").await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     replied(&browser, "line 200").await;
     browser
         .devtools("Emulation.setEmulatedMedia", json!({ "media": "print" }))
@@ -94,15 +90,11 @@ async fn an_attached_file_waits_for_its_message() {
     browser
         .until("document.querySelector('.message-user')?.textContent.includes('notes.txt')")
         .await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     is_idle(&browser).await;
     // It went with one message, not with the next one too; and what is removed stays so.
     browser.reload().await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     assert_eq!(
         browser
             .read("document.querySelectorAll('.chip').length")
@@ -118,16 +110,8 @@ async fn an_attached_file_waits_for_its_message() {
     server.stop().await;
 }
 
-/// Who deletes a chat and signs out has deleted it. Until then the keyboard is at the way back.
-#[tokio::test]
-async fn a_chat_is_deleted_also_by_whoever_signs_out_at_once() {
-    let server = TestServer::start().await;
-    let browser = Browser::signed_in(&server).await;
-    let user = someone(&server).await;
-    let chat = user.chat().await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+/// Deletes the chat that is open, by its menu; the keyboard is at the way back then.
+async fn delete_chat(browser: &Browser) {
     browser.click(HEAD_MENU).await;
     browser.click_text(ITEM, "Delete").await;
     browser.until("location.pathname === '/'").await;
@@ -135,16 +119,22 @@ async fn a_chat_is_deleted_also_by_whoever_signs_out_at_once() {
     browser
         .until("document.activeElement.textContent === 'Undo'")
         .await;
+}
+
+/// Who deletes a chat and signs out has deleted it. Until then the keyboard is at the way back.
+#[tokio::test]
+async fn a_chat_is_deleted_also_by_whoever_signs_out_at_once() {
+    let server = TestServer::start().await;
+    let browser = Browser::signed_in(&server).await;
+    let user = someone(&server).await;
+    let chat = user.chat().await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
+    delete_chat(&browser).await;
     browser.press("\u{e007}").await;
     browser
         .until("location.pathname.startsWith('/chats/')")
         .await;
-    browser.click(HEAD_MENU).await;
-    browser.click_text(ITEM, "Delete").await;
-    browser.until("location.pathname === '/'").await;
-    browser
-        .until("document.activeElement.textContent === 'Undo'")
-        .await;
+    delete_chat(&browser).await;
     browser.click(".sidebar a[href='/settings']").await;
     browser.click("a[href='/settings/account']").await;
     browser.click_text("#main .button", "Sign out").await;
@@ -198,9 +188,7 @@ async fn what_is_stopping_is_so_in_every_tab_and_after_a_reload() {
     let browser = Browser::signed_in(&server).await;
     let user = someone(&server).await;
     let (_, chat) = user.chat_with_engine("Ada", "fake").await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     // It does not listen, and is killed after some seconds.
     browser.say("stubborn").await;
     replied(&browser, "stubborn").await;

@@ -39,9 +39,7 @@ async fn a_request_is_answered_by_keys_alone() {
     let ada = user.worker_with(&ada).await;
     let chat = user.chat_with(&ada).await;
     let made = server.data.join("workers").join(&ada).join("made here");
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
 
     // The question has the focus, says what it is about, and the chat shows that it waits.
     browser.say("Do it.").await;
@@ -91,7 +89,7 @@ async fn a_request_is_answered_by_keys_alone() {
     let execution = user.send(&chat, "Write it.").await;
     browser.until(IN_CARD).await;
     browser
-        .go(&format!("http://{}/executions/{execution}", server.address))
+        .open(&server, &format!("/executions/{execution}"))
         .await;
     browser
         .until("document.querySelector('.exec-summary .badge-waiting')")
@@ -175,9 +173,7 @@ async fn a_request_that_a_restart_ended_says_so() {
     let browser = Browser::signed_in(&server).await;
     let user = someone(&server).await;
     let chat = user.chat_with_engine("Ada", "m").await.1;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser.say("Do it.").await;
     browser.until(IN_CARD).await;
     let server = server.kill().await.start_at_same_address().await;

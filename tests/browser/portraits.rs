@@ -112,9 +112,7 @@ async fn the_pictures_of_the_readme() {
     let browser = Browser::signed_in(&server).await;
     theme(&browser, "light").await;
     size(&browser, 1180, 980, 1.0).await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser
         .until(
             "document.querySelectorAll('.tool').length === 3 && document.querySelector('.facts')",
@@ -129,7 +127,7 @@ async fn the_pictures_of_the_readme() {
     theme(&browser, "dark").await;
     size(&browser, 1180, 820, 1.0).await;
     browser
-        .go(&format!("http://{}/executions/{execution}", server.address))
+        .open(&server, &format!("/executions/{execution}"))
         .await;
     browser
         .until("document.querySelector('.log-line') && document.querySelector('.badge-completed')")
@@ -138,9 +136,7 @@ async fn the_pictures_of_the_readme() {
 
     theme(&browser, "light").await;
     size(&browser, 390, 760, 1.5).await;
-    browser
-        .go(&format!("http://{}/chats/{chat}", server.address))
-        .await;
+    browser.open(&server, &format!("/chats/{chat}")).await;
     browser
         .until(
             "document.querySelectorAll('.tool').length === 3 && document.querySelector('.facts')",

@@ -6,7 +6,7 @@ use crate::conversation::someone;
 use crate::support::engine::settings;
 use crate::support::{PATIENCE, TestServer, User};
 use crate::webdriver::Browser;
-use crate::{REPLY, is_idle, replied};
+use crate::{REPLY, is_idle, replied, replies};
 
 /// A running reply, begun before the second tab came, is whole in both; so is what one tab sends in the other.
 #[tokio::test]
@@ -42,17 +42,13 @@ async fn tabs_share_one_stream_and_are_in_step() {
     is_idle(&browser).await;
     browser.say("help").await;
     browser.switch_to(&second).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 2")
-        .await;
+    replies(&browser, 2).await;
     // The tab that opened the connection leaves; the other goes on with it.
     browser.switch_to(&first).await;
     browser.close_tab().await;
     browser.switch_to(&second).await;
     browser.say("help").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 3")
-        .await;
+    replies(&browser, 3).await;
     browser.has_no_complaints().await;
 }
 
@@ -63,14 +59,10 @@ async fn both_tabs_outlive_a_restart() {
     let browser = Browser::signed_in(&server).await;
     browser.say("help").await;
     is_idle(&browser).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     let first = browser.tab().await;
     let second = browser.open_tab(&browser.url().await).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     let server = server.kill().await.start_at_same_address().await;
     browser
         .until("!document.querySelector('.pill') || document.querySelector('.pill').hidden")
@@ -78,9 +70,7 @@ async fn both_tabs_outlive_a_restart() {
     browser.say("help").await;
     for tab in [&second, &first] {
         browser.switch_to(tab).await;
-        browser
-            .until("document.querySelectorAll('.message-reply').length === 2")
-            .await;
+        replies(&browser, 2).await;
     }
     browser.complains_only_about(&["net::ERR_"]).await;
     server.stop().await;
@@ -94,15 +84,11 @@ async fn signing_out_in_one_tab_signs_the_other_out() {
     let browser = Browser::signed_in(&server).await;
     let user = someone(&server).await;
     browser.say("help").await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     is_idle(&browser).await;
     let first = browser.tab().await;
     let second = browser.open_tab(&browser.url().await).await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
     browser.click("button.account").await;
     browser
         .click_text(".menu [role=menuitem]", "Sign out")
@@ -121,9 +107,7 @@ async fn signing_out_in_one_tab_signs_the_other_out() {
     let none = tokio::time::timeout(PATIENCE, none).await;
     none.expect("nobody is told anything any more");
     browser.enter_password().await;
-    browser
-        .until("document.querySelectorAll('.message-reply').length === 1")
-        .await;
+    replies(&browser, 1).await;
 }
 
 /// How many streams are open at the server.

@@ -153,7 +153,7 @@ impl Browser {
     /// A browser whose user knows the password: the link was used, or is another one's.
     pub async fn signed_in_by_password(server: &TestServer) -> Self {
         let browser = Self::start().await;
-        browser.go(&format!("http://{}/", server.address)).await;
+        browser.open(server, "/").await;
         browser.enter_password().await;
         browser
             .until("document.querySelector('.composer-input')")
@@ -195,6 +195,11 @@ impl Browser {
         self.command(Method::Post, "/url", &json!({ "url": url }))
             .await
             .expect("it goes there");
+    }
+
+    /// Goes to a path of the server's.
+    pub async fn open(&self, server: &TestServer, path: &str) {
+        self.go(&format!("http://{}{path}", server.address)).await;
     }
 
     pub async fn reload(&self) {
