@@ -21,11 +21,16 @@ const place = (id) => `unsent.${id}`;
  * @returns {Unsent[]} oldest first
  */
 export function unsentOf(id) {
+  const list = read(place(id));
+  return Array.isArray(list) ? list.filter((it) => it?.key && typeof it.content === 'string') : [];
+}
+
+/** What is kept there, if it is JSON. */
+function read(name) {
   try {
-    const list = JSON.parse(getPref(place(id), '[]'));
-    return Array.isArray(list) ? list.filter((it) => it?.key && typeof it.content === 'string') : [];
+    return JSON.parse(getPref(name, 'null'));
   } catch {
-    return [];
+    return null;
   }
 }
 
@@ -59,12 +64,8 @@ export const keepFile = (draftKey, media) => setPref(`file.${draftKey}`, media &
 
 /** @returns {object|null} */
 export function keptFile(draftKey) {
-  try {
-    const media = JSON.parse(getPref(`file.${draftKey}`, 'null'));
-    return media?.path ? media : null;
-  } catch {
-    return null;
-  }
+  const media = read(`file.${draftKey}`);
+  return media?.path ? media : null;
 }
 
 /** Text that found no chat is where the next one begins, behind what was begun there. */
