@@ -25,7 +25,6 @@ use crate::disk::Disk;
 use crate::engine::Engines;
 use crate::engine::builtin::{self, Builtin};
 use crate::engine::detect::EngineStatus;
-use crate::engine::http::HttpParts;
 use crate::engine::launch::inherited;
 use crate::engine::process::Patience;
 use crate::feed::Feed;
@@ -499,10 +498,7 @@ fn engines(
         Arc::new(Builtin::new(shared.clone())),
         guards,
         patience,
-        HttpParts {
-            own: Some(config.listen.0),
-            ..config.http_parts(Some(shared.clone()))
-        },
+        config.http_parts(Some(config.listen.0), Some(shared.clone())),
     ));
     let _ = known.set(Arc::downgrade(&engines));
     (engines, shared)

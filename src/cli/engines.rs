@@ -11,7 +11,6 @@ use rustix::process::{Pid, test_kill_process};
 use super::control;
 use super::hive::HiveError;
 use crate::config::{Config, data_dir};
-use crate::engine::http::HttpParts;
 use crate::engine::process::Patience;
 use crate::engine::{Engine, EngineError, EngineStatus, Engines, Run, Turn};
 use crate::guard::Guards;
@@ -25,18 +24,15 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
     let env = |name: &str| std::env::var_os(name);
     let root = data_dir(data, env)?;
     let config = Config::load(&root, env, &[])?;
+    let own = control::read(&root).filter(|server| lives(server.pid));
+    let own = own.map(|server| server.address);
     let engines = Engines::new(
         config.engines.values().cloned(),
         config.default_engine.clone(),
         Arc::new(Listed),
         Arc::new(Guards::new()?.confining(config.policy())),
         Patience::default(),
-        HttpParts {
-            own: control::read(&root)
-                .filter(|server| lives(server.pid))
-                .map(|server| server.address),
-            ..config.http_parts(None)
-        },
+        config.http_parts(own, None),
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,6 @@
 //! What layers receive of the settings, where it takes more than a field.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crate::outbound::Waits;
 use crate::tool::Shared;
 
 impl Config {
-    /// What engines that are model servers share; without `shared` they can only be listed.
-    pub fn http_parts(&self, shared: Option<Arc<Shared>>) -> HttpParts {
+    /// What engines that are model servers share: where Skep itself listens, if it does, and what their tools work with;
+    /// without `shared` they can only be listed.
+    pub fn http_parts(&self, own: Option<SocketAddr>, shared: Option<Arc<Shared>>) -> HttpParts {
         let limits = &self.limits;
         HttpParts {
             keys: self.data.join("keys"),
@@ -19,7 +21,7 @@ impl Config {
                 .iter()
                 .filter_map(|origin| origin.as_str().parse().ok())
                 .collect(),
-            own: None,
+            own,
             limits: HttpLimits {
                 waits: Waits {
                     connect: Duration::from_secs(limits.model_connect_timeout_s),

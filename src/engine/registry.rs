@@ -283,7 +283,7 @@ mod tests {
             Patience::default(),
             HttpParts {
                 model_servers: Vec::new(),
-                ..crate::config::Config::default().http_parts(None)
+                ..crate::config::Config::default().http_parts(None, None)
             },
         )
     }

@@ -72,7 +72,8 @@ impl Assets {
         }
     }
 
-    /// The file of a path, and whether it may be kept for ever because the path is of this version alone; for an address of the interface, the page.
+    /// The file of a path, and whether it may be kept for ever because the path is of this version alone; for an address
+    /// of the interface, the page.
     pub(super) fn find(&self, path: &str) -> Option<(&Asset, bool)> {
         let is_reserved = self
             .reserved

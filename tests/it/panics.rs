@@ -80,7 +80,7 @@ impl Hive {
             Journal::start(opened, Disk::real(), &data, limits, || NOW, observer).unwrap();
         let guards = Arc::new(Guards::running(PathBuf::from(env!("CARGO_BIN_EXE_skep"))));
         let builtin = Arc::new(Panics);
-        let http = skep::config::Config::default().http_parts(None);
+        let http = skep::config::Config::default().http_parts(None, None);
         let engines = Engines::new([], "builtin", builtin, guards, Patience::default(), http);
         let engines = Arc::new(engines);
         let parts = || Parts {

@@ -331,8 +331,7 @@ mod tests {
         let own = listener.local_addr().unwrap();
         let parts = HttpParts {
             model_servers: vec![format!("http://{own}").parse().unwrap()],
-            own: Some(own),
-            ..crate::config::Config::default().http_parts(None)
+            ..crate::config::Config::default().http_parts(Some(own), None)
         };
         let local = EngineSettings::default().named(LOCAL).unwrap();
         let status = HttpEngine::new(local, parts).unwrap().status().await;
