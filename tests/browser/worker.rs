@@ -9,7 +9,7 @@ use crate::webdriver::Browser;
 const SHOWN: &str = "dialog .field-error:not([hidden])";
 
 async fn open(browser: &Browser, server: &TestServer) {
-    browser.open(&server, "/workers").await;
+    browser.open(server, "/workers").await;
     browser.click_text(".worker-card .button", "Edit").await;
     browser
         .click_text("dialog summary", "Arguments, environment and tools")
