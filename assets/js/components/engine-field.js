@@ -19,11 +19,12 @@ export function engineWords(engine) {
   return has(key) ? t(key) : '';
 }
 
-/** Shows the engines at once, and again when the programs that nobody had asked have told their versions. */
+/** The engines; where it takes a program to know its version, `show` has the rest of them at once. */
 export async function look(show) {
-  const engines = await api.get('/api/engines?versions=false');
-  show(engines);
-  if (engines.some(({ path, version }) => path && !version)) show(await api.get('/api/engines'));
+  const known = await api.get('/api/engines?versions=false');
+  if (!known.some(({ path, version }) => path && !version)) return known;
+  show(known);
+  return api.get('/api/engines');
 }
 
 /** What mends an engine: a sentence in which each command, between backticks, can be copied. */
@@ -60,16 +61,14 @@ export function engineField(current) {
 
   async function load() {
     try {
-      await look((found) => {
-        engines = found;
-        offer();
-      });
+      offer(await look(offer));
     } catch {
       // The form still works with what the worker has.
     }
   }
 
-  function offer() {
+  function offer(found) {
+    engines = found;
     const value = made.input.value;
     const options = engines
       .filter(({ name }) => name !== 'auto')

@@ -1,8 +1,7 @@
 /** The engines on this machine, and the one thing that mends each that cannot be used. */
 import { h } from '../../dom.js';
 import { t } from '../../strings.js';
-import * as api from '../../api.js';
-import { engineState, engineWords, fixOf, isReady } from '../../components/engine-field.js';
+import { engineState, engineWords, fixOf, isReady, look } from '../../components/engine-field.js';
 import { stateBadge } from '../../components/status.js';
 import { actionButton } from '../../components/dialog.js';
 import { fetched, facts } from './parts.js';
@@ -10,30 +9,15 @@ import { fetched, facts } from './parts.js';
 const MODELS_SHOWN_MAX = 6;
 
 export function enginesSection() {
-  let isFirst = true;
-  const list = fetched(
-    () => api.get(isFirst ? '/api/engines?versions=false' : '/api/engines'),
-    (engines) => {
-      // What takes a program to know comes in when it has said so.
-      if (isFirst && engines.some(({ path, version }) => path && !version)) queueMicrotask(again);
-      isFirst = false;
-      return shown(engines);
-    },
-  );
-  function shown(engines) {
-    return [
-      h(
-        'div',
-        { class: 'section-intro' },
-        h('p', { class: 'muted' }, t('settings.enginesLead')),
-        actionButton(t('settings.lookAgain'), again, { kind: 'small' }),
-      ),
-      engines.sort(byUse).map(engineCard),
-    ];
-  }
-  function again() {
-    return list.reload();
-  }
+  const list = fetched(look, (engines) => [
+    h(
+      'div',
+      { class: 'section-intro' },
+      h('p', { class: 'muted' }, t('settings.enginesLead')),
+      actionButton(t('settings.lookAgain'), () => list.reload(), { kind: 'small' }),
+    ),
+    engines.sort(byUse).map(engineCard),
+  ]);
   return { el: list.el };
 }
 

@@ -17,18 +17,18 @@ export function block(title, lead, ...content) {
 
 /**
  * Content that has to be fetched first; what it says meanwhile, and when it does not come.
- * @param {() => Promise<any>} load
+ * @param {(show: (loaded: any) => void) => Promise<any>} load may show what it has before it has all
  * @param {(loaded: any) => Node|Node[]} build
  * @returns {{el: HTMLElement, reload: () => Promise<void>}}
  */
 export function fetched(load, build) {
   const el = h('div', { class: 'sections' });
+  const show = (loaded) => replace(el, build(loaded));
   const reload = async () => {
     if (!el.firstChild) replace(el, h('p', { class: 'muted', role: 'status' }, t('common.loading')));
     el.setAttribute('aria-busy', 'true');
     try {
-      const loaded = await load();
-      replace(el, build(loaded));
+      show(await load(show));
     } catch (error) {
       replace(el, loadFailed(error, reload));
     } finally {
