@@ -291,7 +291,7 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
             .take(SMALL_FILE_BYTES_MAX)
             .read_to_string(&mut holder);
         // A server that died while it started a child leaves the lock to it, until the child is its own program.
-        if is_gone(holder.trim()) && Instant::now() < deadline {
+        if holder.trim().parse().is_ok_and(is_gone) && Instant::now() < deadline {
             std::thread::sleep(LOCK_INTERVAL);
             continue;
         }
@@ -313,8 +313,8 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
 }
 
 /// Whether there is no process of this id.
-fn is_gone(pid: &str) -> bool {
-    let pid = pid.parse().ok().and_then(Pid::from_raw);
+pub fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 
 use super::control;
 use super::hive::HiveError;
 use crate::config::{Config, data_dir};
+use crate::data_dir::is_gone;
 use crate::engine::process::Patience;
 use crate::engine::{Engine, EngineError, EngineStatus, Engines, Run, Turn};
 use crate::guard::Guards;
@@ -24,7 +23,8 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
     let env = |name: &str| std::env::var_os(name);
     let root = data_dir(data, env)?;
     let config = Config::load(&root, env, &[])?;
-    let own = control::read(&root).filter(|server| lives(server.pid));
+    // Somebody else may listen at the address of a server that died.
+    let own = control::read(&root).filter(|server| !is_gone(server.pid));
     let own = own.map(|server| server.address);
     let engines = Engines::new(
         config.engines.values().cloned(),
@@ -49,12 +49,6 @@ pub fn list(is_json: bool, data: Option<PathBuf>) -> Result<(), HiveError> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
-}
-
-/// Whether the process that left its address is there: somebody else may listen at a dead one's.
-fn lives(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// The built-in engine where nothing is run.
